@@ -1,0 +1,1 @@
+"""QuantumAI: runs quantum circuits where and how they come out best, and proves it."""

@@ -1,0 +1,1 @@
+"""Where a circuit runs: catalogue, calibration snapshots, simulators, vendor adapters."""

@@ -1,0 +1,96 @@
+"""The noise of a reduced device: what a calibration snapshot says of the qubits in use.
+
+Each gate is followed by relaxation over its length (T1, T2 of its qubits) and then by
+depolarising of such strength that the average gate infidelity is the reported error. Where
+relaxation alone is already worse than the report, no depolarising is added. Readout errors are
+asymmetric and independent per qubit. Idle relaxation, crosstalk and coherent errors are not in
+a calibration and not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, prod
+
+from quantumai.backends.calibration import CalibrationSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class GateNoise:
+    """Noise after one gate: per-qubit relaxation for `duration_s`, then joint depolarising.
+
+    `depolarizing_probability` p maps rho to (1 - p) rho + p I/d.
+    """
+
+    t1_s: tuple[float, ...]
+    t2_s: tuple[float, ...]
+    duration_s: float
+    depolarizing_probability: float
+
+    @property
+    def signal(self) -> float:
+        """Mean over the non-identity Paulis of the channel's diagonal: what survives one gate."""
+        dimension: int = 4 ** len(self.t1_s)
+        trace = relaxation_trace(self.t1_s, self.t2_s, self.duration_s)
+        return (1 - self.depolarizing_probability) * (trace - 1) / (dimension - 1)
+
+
+@dataclass(frozen=True)
+class DeviceNoise:
+    """Noise of compact qubits 0..n-1; index q of each tuple is compact qubit q."""
+
+    one_qubit: tuple[GateNoise, ...]
+    two_qubit: Mapping[tuple[int, int], GateNoise]
+    prob_meas1_prep0: tuple[float, ...]
+    prob_meas0_prep1: tuple[float, ...]
+
+    @property
+    def num_qubits(self) -> int:
+        """Number of compact qubits."""
+        return len(self.one_qubit)
+
+
+def relaxation_trace(t1_s: Sequence[float], t2_s: Sequence[float], duration_s: float) -> float:
+    """Trace of the Pauli-transfer matrix of independent thermal relaxation at zero temperature."""
+    return prod(
+        1 + 2 * exp(-duration_s / t2) + exp(-duration_s / t1)
+        for t1, t2 in zip(t1_s, t2_s, strict=True)
+    )
+
+
+def gate_noise(
+    t1_s: tuple[float, ...], t2_s: tuple[float, ...], duration_s: float, error: float
+) -> GateNoise:
+    """Relaxation plus the depolarising that brings the average gate infidelity to `error`.
+
+    With process fidelity F_p = Tr(R)/d^2 the average gate infidelity is d (1 - F_p)/(d + 1)
+    (Nielsen, Phys. Lett. A 303, 249, 2002); depolarising scales Tr(R) - 1 by 1 - p.
+    """
+    dimension: int = 2 ** len(t1_s)
+    wanted_trace = dimension**2 * (1 - error * (dimension + 1) / dimension)
+    relaxed_trace = relaxation_trace(t1_s, t2_s, duration_s)
+    probability = 1 - (wanted_trace - 1) / (relaxed_trace - 1)
+    return GateNoise(t1_s, t2_s, duration_s, min(1.0, max(0.0, probability)))
+
+
+def device_noise(snapshot: CalibrationSnapshot, physical_qubits: Sequence[int]) -> DeviceNoise:
+    """Noise of the chosen qubits; compact qubit i is `physical_qubits[i]` of the device."""
+    qubits = [snapshot.qubits[q] for q in physical_qubits]
+    compact = {physical: index for index, physical in enumerate(physical_qubits)}
+    two_qubit = {}
+    for edge in snapshot.edges:
+        if edge.control in compact and edge.target in compact:
+            ends = (compact[edge.control], compact[edge.target])
+            two_qubit[ends] = gate_noise(
+                (qubits[ends[0]].t1_s, qubits[ends[1]].t1_s),
+                (qubits[ends[0]].t2_s, qubits[ends[1]].t2_s),
+                edge.duration_s,
+                edge.error,
+            )
+    return DeviceNoise(
+        tuple(gate_noise((q.t1_s,), (q.t2_s,), q.sx_duration_s, q.sx_error) for q in qubits),
+        two_qubit,
+        tuple(q.prob_meas1_prep0 for q in qubits),
+        tuple(q.prob_meas0_prep1 for q in qubits),
+    )

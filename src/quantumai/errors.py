@@ -1,0 +1,70 @@
+"""The one error tree: every failure a user can meet carries a code, a hint and whether a retry helps.
+
+`cli` maps `exit_code` to the process status and services map `code` to an RFC 9457 problem.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class QuantumAIError(Exception):
+    """Base of all errors raised on purpose; `str(error)` is one line fit for a user."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class BadInputError(QuantumAIError):
+    """What the user handed in cannot be used; nothing was spent and nothing was stored."""
+
+    code = "bad-input"
+    exit_code = 2
+
+
+class NotFoundError(BadInputError):
+    """The job, backend, key or object asked for does not exist."""
+
+    code = "not-found"
+
+
+class NoCandidateError(BadInputError):
+    """Every backend and method was filtered out."""
+
+    code = "no-candidate"
+
+
+class ConflictError(QuantumAIError):
+    """A different object is already stored under a write-once name."""
+
+    code = "conflict"
+
+
+class StorageError(QuantumAIError):
+    """The database or the object store failed or returned damaged data."""
+
+    code = "storage"
+    retryable = True
+
+
+class KeyUnavailableError(QuantumAIError):
+    """A signing key is missing, disabled or cannot be opened."""
+
+    code = "key-unavailable"
+
+
+class InsecureRefusedError(QuantumAIError):
+    """An insecure stand-in was asked to work with QAI_ENV=production."""
+
+    code = "insecure-refused"
+
+
+class EvidenceError(QuantumAIError):
+    """Stored evidence (ledger, envelope, proof) contradicts itself or its signature."""
+
+    code = "evidence"

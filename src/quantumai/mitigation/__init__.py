@@ -1,0 +1,1 @@
+"""How noise is undone: estimators of expectation values with standard errors."""

@@ -1,0 +1,84 @@
+"""Reading Pauli values from histograms, with or without tensored readout correction.
+
+A Pauli's value is the mean of a weight over outcomes: the product over its qubits of one factor
+per bit. Raw factors are +1 and -1. Corrected factors invert each qubit's confusion matrix
+(Bravyi et al., PRA 103, 042605, 2021, tensored noise model), so the mean is unbiased and its
+standard error follows from the same histogram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """What the calibration says of readout: probabilities per compact qubit, each shape (n,)."""
+
+    prob_meas1_prep0: Array
+    prob_meas0_prep1: Array
+
+    def factors(self) -> Array:
+        """Corrected weight factors for bits 0 and 1, shape (n, 2).
+
+        With <Z>_read = (1 - a - b) <Z> + (b - a), solve for <Z> at readings +1 and -1.
+        """
+        contrast = 1 - self.prob_meas1_prep0 - self.prob_meas0_prep1
+        offset = self.prob_meas0_prep1 - self.prob_meas1_prep0
+        return np.stack([(1 - offset) / contrast, (-1 - offset) / contrast], axis=1)
+
+    def contrast(self, pauli: str) -> float:
+        """Share of the Pauli's value that readout leaves: product of 1 - a - b over its qubits."""
+        support = support_of(pauli)
+        kept = 1 - self.prob_meas1_prep0 - self.prob_meas0_prep1
+        return float(np.prod(kept[support]))
+
+    def offset_squared(self, pauli: str, prior_variance: float) -> float:
+        """Mean square of the value that asymmetric readout adds, to first order in b - a.
+
+        Each qubit of the support adds (b - a) times the value of the other qubits' Pauli, whose
+        mean square is `prior_variance` (one if there are no others).
+        """
+        support = support_of(pauli)
+        offsets = (self.prob_meas0_prep1 - self.prob_meas1_prep0)[support]
+        return float(offsets @ offsets) * (prior_variance if len(support) > 1 else 1.0)
+
+
+RAW_FACTORS = np.array([1.0, -1.0])
+
+
+def support_of(pauli: str) -> list[int]:
+    """Qubits where a Pauli string (rightmost letter is qubit 0) is not the identity."""
+    return [qubit for qubit, letter in enumerate(reversed(pauli)) if letter != "I"]
+
+
+def outcome_weights(pauli: str, confusion: Confusion | None) -> Array:
+    """The Pauli's weight at each outcome, shape (2**n,); bit q of the index is qubit q."""
+    factors = None if confusion is None else confusion.factors()
+    weights: Array = np.ones(2 ** len(pauli))
+    for qubit in support_of(pauli):
+        by_bit = weights.reshape(-1, 2, 2**qubit)  # a view: the middle index is the qubit's bit
+        by_bit *= (RAW_FACTORS if factors is None else factors[qubit])[:, None]
+    return weights
+
+
+def read_values(
+    histograms: Array, paulis: Sequence[str], confusion: Confusion | None
+) -> tuple[Array, Array]:
+    """Means and standard errors of the Paulis measured in one basis.
+
+    `histograms` holds counts, shape (noise factors, 2**n); both answers have shape
+    (noise factors, Paulis). The standard error is the sample one, so it is 0 when all shots agree.
+    """
+    shots = histograms.sum(axis=1, keepdims=True)
+    weights = np.stack([outcome_weights(pauli, confusion) for pauli in paulis], axis=1)
+    means = histograms @ weights / shots
+    mean_squares = histograms @ weights**2 / shots
+    variances = np.clip(mean_squares - means**2, 0.0, None) / np.maximum(shots - 1, 1)
+    return means, np.sqrt(variances)

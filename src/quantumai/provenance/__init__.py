@@ -1,0 +1,1 @@
+"""What happened, provably: statements, envelopes, ledger and offline verification."""

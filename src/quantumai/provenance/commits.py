@@ -1,0 +1,152 @@
+"""The ledger's last word: create-only commit objects, numbered from 1.
+
+A commit holds the new entries, the new size and the signed checkpoint. Whoever creates number n
+has appended; everything else in the log (tiles, `checkpoint`) is derived from commits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
+from quantumai.errors import BadInputError, EvidenceError, NotFoundError
+from quantumai.provenance.checkpoint import TreeHead
+from quantumai.provenance.note import Note
+from quantumai.storage.objects import ObjectStore
+
+PREFIX = "ledger/commits/"
+# One registry of what may be a leaf: type -> newest version.
+LEAF_TYPES = {"run-manifest": 1, "scheduler-decision": 1, "key-event": 1}
+
+
+class Leaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A ledger entry: type and version from `LEAF_TYPES`, SHA-256 (hex) of the signed envelope.
+
+    The digest is of the envelope with its signature, not of the payload alone, so that a leaf
+    proves when the signature existed. It tells nothing about the tenant.
+    """
+
+    type: str
+    version: int
+    sha256: str
+
+    @property
+    def entry(self) -> bytes:
+        """The entry's bytes: canonical JSON."""
+        return canonical_json(msgspec.to_builtins(self))
+
+    def check(self) -> Leaf:
+        """Return self if type, version and digest are well formed, else raise `BadInputError`."""
+        newest = LEAF_TYPES.get(self.type)
+        if newest is None or not 1 <= self.version <= newest:
+            raise BadInputError(f"unknown ledger leaf type {self.type!r} version {self.version}")
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise BadInputError("a ledger leaf needs a SHA-256 in lower-case hex")
+        return self
+
+    @classmethod
+    def parse(cls, entry: bytes) -> Leaf:
+        """Read an entry strictly. Raises `EvidenceError`."""
+        try:
+            return msgspec.convert(parse_canonical_json(entry), cls).check()
+        except (BadInputError, msgspec.ValidationError) as error:
+            raise EvidenceError(f"a ledger entry is damaged: {error}") from None
+
+
+class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One append: entries [first, size) and the checkpoint at `size`.
+
+    `previous` is the SHA-256 of the commit before, empty for the first.
+    """
+
+    schema: int
+    number: int
+    previous: str
+    first: int
+    size: int
+    entries: tuple[Leaf, ...]
+    checkpoint: str
+
+    @property
+    def data(self) -> bytes:
+        """The commit's bytes: canonical JSON."""
+        return canonical_json(msgspec.to_builtins(self))
+
+    @property
+    def head(self) -> TreeHead:
+        """The head that the checkpoint states; its signatures are not checked here."""
+        return TreeHead.parse(Note.parse(self.checkpoint.encode()).text)
+
+    @classmethod
+    def parse(cls, number: int, data: bytes) -> Commit:
+        """Read commit `number` strictly. Raises `EvidenceError`."""
+        try:
+            commit = msgspec.convert(parse_canonical_json(data), cls)
+            for leaf in commit.entries:
+                leaf.check()
+        except (BadInputError, msgspec.ValidationError) as error:
+            raise EvidenceError(f"ledger commit {number} is damaged: {error}") from None
+        if (
+            commit.schema != 1
+            or commit.number != number
+            or commit.size != commit.first + len(commit.entries)
+            or not commit.entries
+            or commit.head.size != commit.size
+        ):
+            raise EvidenceError(f"ledger commit {number} contradicts itself")
+        return commit
+
+
+def commit_key(number: int) -> str:
+    """Object name of commit `number`."""
+    return f"{PREFIX}{number:020d}"
+
+
+class CommitLog:
+    """The commits of one object store."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._known = 0
+        self._newest: Commit | None = None
+
+    def newest(self) -> Commit | None:
+        """The last commit, or None for an empty log; each call looks again."""
+        number = self._newest_number()
+        if number == 0:
+            return None
+        if self._newest is None or self._newest.number != number:
+            self._newest = self.read(number)
+        return self._newest
+
+    def read(self, number: int) -> Commit:
+        """Commit `number`. Raises `EvidenceError` when it is missing or damaged."""
+        try:
+            data = self._objects.get(commit_key(number))
+        except NotFoundError:
+            raise EvidenceError(f"ledger commit {number} is missing") from None
+        return Commit.parse(number, data)
+
+    def create(self, commit: Commit) -> bool:
+        """Write `commit` if its number is free; True if this call did."""
+        return self._objects.create(commit_key(commit.number), commit.data)
+
+    def _newest_number(self) -> int:
+        # Commits never vanish, so what was once seen is a floor. Gallop, then bisect.
+        low, step = self._known, 1
+        while self._exists(low + step):
+            low, step = low + step, step * 2
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._exists(middle) else (low, middle)
+        self._known = low
+        return low
+
+    def _exists(self, number: int) -> bool:
+        return self._objects.exists(commit_key(number))
+
+
+def commit_digest(commit: Commit | None) -> str:
+    """SHA-256 that the next commit carries as `previous`."""
+    return sha256_hex(commit.data) if commit else ""

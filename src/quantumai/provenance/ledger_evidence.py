@@ -1,0 +1,80 @@
+"""The part of verification that rests on the ledger: inclusion, checkpoint, key status."""
+
+from __future__ import annotations
+
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import BadInputError, EvidenceError
+from quantumai.keys.algorithms import AlgorithmClass, algorithm_class
+from quantumai.provenance.checkpoint import TreeHead, verify_checkpoint
+from quantumai.provenance.commits import Leaf
+from quantumai.provenance.dsse import Envelope
+from quantumai.provenance.key_events import signed_by
+from quantumai.provenance.key_status import KeyStatus, parse_key_status
+from quantumai.provenance.merkle import leaf_hash, verify_inclusion
+from quantumai.provenance.proof import LedgerProof
+from quantumai.provenance.report import Check, ExitCode, failed, not_checked, passed
+from quantumai.provenance.trust import StatementKey, TrustFile
+
+_NAME = "key-valid"
+
+
+def check_ledger_proof(
+    proof: LedgerProof, leaf: Leaf, trust: TrustFile, mode: CryptoMode
+) -> TreeHead:
+    """Return the head that `leaf` is proved to be in. Raises `EvidenceError` otherwise.
+
+    In every mode but classical only the ledger's ML-DSA-44 signature counts.
+    """
+    keys = trust.ledger.keys()
+    head, verified = verify_checkpoint(proof.checkpoint, keys)
+    if head.origin != trust.ledger.origin:
+        raise EvidenceError(f"the checkpoint is of another ledger: {head.origin[:80]!r}")
+    counting = [
+        key
+        for key in verified
+        if mode is CryptoMode.CLASSICAL
+        or algorithm_class(key.algorithm) is AlgorithmClass.POST_QUANTUM
+    ]
+    if not counting:
+        kind = "" if mode is CryptoMode.CLASSICAL else "post-quantum "
+        raise EvidenceError(f"the checkpoint has no {kind}signature by a trusted ledger key")
+    if not verify_inclusion(leaf_hash(leaf.entry), proof.index, head.size, proof.path, head.root):
+        raise EvidenceError(f"this manifest is not leaf {proof.index} of the ledger")
+    return head
+
+
+def check_key_valid(
+    proof: LedgerProof, head: TreeHead, trust: TrustFile, holding: list[StatementKey]
+) -> Check:
+    """Whether each key whose signature holds counted at the proof's leaf."""
+    if not holding:
+        return not_checked(_NAME, "no signature was found to hold")
+    for key in holding:
+        if not key.covers(proof.index):
+            detail = f"leaf {proof.index} is outside the key's window in the trust file"
+            return failed(_NAME, detail, ExitCode.KEY_NOT_VALID)
+        try:
+            status = _status_of(key.key_id, proof.key_status, head, trust)
+        except (BadInputError, EvidenceError) as error:
+            return failed(_NAME, str(error), ExitCode.LEDGER)
+        if status is None:
+            return not_checked(_NAME, f"the proof has no status of key {key.key_id[:16]}")
+        if problem := status.problem_at(proof.index):
+            return failed(_NAME, problem, ExitCode.KEY_NOT_VALID)
+    return passed(_NAME, f"active at leaf {proof.index}, as the authority signed at {head.size}")
+
+
+def _status_of(
+    key_id: str, envelopes: tuple[Envelope, ...], head: TreeHead, trust: TrustFile
+) -> KeyStatus | None:
+    authority = {key.key_id: key for key in trust.authority_keys}
+    for envelope in envelopes:
+        status = parse_key_status(envelope)
+        if status.key_id != key_id:
+            continue
+        if not signed_by(envelope, authority):
+            raise EvidenceError("the key status is not signed by a trusted authority")
+        if (status.tree_size, status.root_hash) != (head.size, head.root.hex()):
+            raise EvidenceError("the key status belongs to another checkpoint")
+        return status
+    return None

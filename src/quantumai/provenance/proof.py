@@ -1,0 +1,68 @@
+"""Proof files: that an envelope is in the ledger and its key counted at that head.
+
+Format: C2SP tlog-proof@v1 (https://c2sp.org/tlog-proof). The `extra` line holds the base64 of
+canonical JSON `{"key_status": [<DSSE envelope>, ...]}`, each signed by the authority.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from quantumai.canonical import canonical_json, parse_canonical_json
+from quantumai.errors import BadInputError, EvidenceError
+from quantumai.provenance.dsse import Envelope, envelope_from_json
+
+_HEADER = "c2sp.org/tlog-proof@v1"
+_LONGEST_PROOF = 1 << 20
+
+
+@dataclass(frozen=True)
+class LedgerProof:
+    """A parsed proof; nothing in it is verified."""
+
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: bytes
+    key_status: tuple[Envelope, ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The proof file's bytes."""
+        lines = [_HEADER]
+        if self.key_status:
+            extra = canonical_json({"key_status": [e.as_json() for e in self.key_status]})
+            lines.append(f"extra {base64.b64encode(extra).decode()}")
+        lines.append(f"index {self.index}")
+        lines += [base64.b64encode(node).decode() for node in self.path]
+        return ("\n".join(lines) + "\n\n").encode() + self.checkpoint
+
+    @classmethod
+    def parse(cls, data: bytes) -> LedgerProof:
+        """Read a proof strictly: it must be what `data` would write. Raises `EvidenceError`."""
+        head, blank, checkpoint = data.partition(b"\n\n")
+        try:
+            lines = head.decode().split("\n")
+            if len(data) > _LONGEST_PROOF or not blank or lines.pop(0) != _HEADER:
+                raise EvidenceError("not a tlog-proof file")
+            extra = lines.pop(0) if lines and lines[0].startswith("extra ") else ""
+            index = int(lines.pop(0).removeprefix("index ")) if lines else -1
+            path = tuple(base64.b64decode(line, validate=True) for line in lines)
+            statuses = _statuses(base64.b64decode(extra[6:], validate=True)) if extra else ()
+        except (ValueError, binascii.Error, BadInputError):
+            raise EvidenceError("the proof file is damaged") from None
+        proof = cls(index, path, checkpoint, statuses)
+        if any(len(node) != 32 for node in path) or index < 0 or proof.data != data:
+            raise EvidenceError("the proof file is not in its one form")
+        return proof
+
+
+def _statuses(extra: bytes) -> tuple[Envelope, ...]:
+    value = parse_canonical_json(extra)
+    if not isinstance(value, dict) or set(value) != {"key_status"}:
+        raise BadInputError("unknown extra data in the proof")
+    listed = value["key_status"]
+    if not isinstance(listed, list) or not 1 <= len(listed) <= 16:
+        raise BadInputError("unknown extra data in the proof")
+    return tuple(envelope_from_json(member) for member in listed)

@@ -1,0 +1,129 @@
+"""In-toto Statements v1 in RFC 8785 bytes (https://in-toto.io/Statement/v1)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
+from quantumai.errors import BadInputError
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+RUN_MANIFEST = "urn:quantumai:run-manifest:v1"
+SCHEDULER_DECISION = "urn:quantumai:scheduler-decision:v1"
+KEY_EVENT = "urn:quantumai:key-event:v1"
+KEY_STATUS = "urn:quantumai:key-status:v1"
+PREDICATE_TYPES = (RUN_MANIFEST, SCHEDULER_DECISION, KEY_EVENT, KEY_STATUS)
+
+
+class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something the statement is about: a name and its digests, here exactly {"sha256": hex}."""
+
+    name: str
+    digest: dict[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 in hex."""
+        return self.digest["sha256"]
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A statement: subjects, predicate type, predicate (plain JSON data)."""
+
+    subject: tuple[Subject, ...]
+    predicate_type: str = msgspec.field(name="predicateType")
+    predicate: dict[str, Any]
+    type: str = msgspec.field(name="_type", default=STATEMENT_TYPE)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Subject name -> SHA-256 hex."""
+        return {subject.name: subject.sha256 for subject in self.subject}
+
+
+def build_statement(
+    subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]
+) -> bytes:
+    """Canonical bytes of a statement about `subjects` (name -> SHA-256 hex).
+
+    Raises `BadInputError` if what comes out would not be accepted by `parse_statement`.
+    """
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [
+            {"name": name, "digest": {"sha256": digest}}
+            for name, digest in sorted(subjects.items())
+        ],
+        "predicateType": predicate_type,
+        "predicate": dict(predicate),
+    }
+    data = canonical_json(statement)
+    parse_statement(data)
+    return data
+
+
+def parse_statement(data: bytes) -> Statement:
+    """Read a statement strictly: canonical bytes, known predicate type, NFC text, unique subjects.
+
+    Raises `BadInputError`.
+    """
+    value = parse_canonical_json(data)
+    _require_nfc(value)
+    try:
+        statement = msgspec.convert(value, Statement)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"not an in-toto statement: {error}") from None
+    if statement.type != STATEMENT_TYPE:
+        raise BadInputError(f"not an in-toto Statement v1: {statement.type[:80]!r}")
+    if statement.predicate_type not in PREDICATE_TYPES:
+        raise BadInputError(f"unknown predicate type {statement.predicate_type[:80]!r}")
+    if not statement.subject or len(statement.digests) != len(statement.subject):
+        raise BadInputError("a statement needs subjects with different names")
+    for subject in statement.subject:
+        if set(subject.digest) != {"sha256"} or not is_sha256(subject.sha256):
+            raise BadInputError(f"subject {subject.name[:80]!r} needs exactly a SHA-256 digest")
+    return statement
+
+
+def artifact_index(artefacts: Mapping[str, bytes | str]) -> bytes:
+    """Canonical index of artefacts (name -> content, or its SHA-256 in hex).
+
+    The bytes of `{"artefacts": {name: "sha256:<hex>"}, "schema": 1}` in RFC 8785 form.
+    """
+    digests = {
+        name: content if isinstance(content, str) else sha256_hex(content)
+        for name, content in artefacts.items()
+    }
+    for name, digest in digests.items():
+        if not is_sha256(digest):
+            raise BadInputError(f"artefact {name[:80]!r} has no SHA-256 digest")
+    listed = {name: f"sha256:{digest}" for name, digest in digests.items()}
+    return canonical_json({"schema": 1, "artefacts": listed})
+
+
+def artifact_hash(artefacts: Mapping[str, bytes | str]) -> str:
+    """`sha256:<hex>` of `artifact_index(artefacts)`."""
+    return "sha256:" + sha256_hex(artifact_index(artefacts))
+
+
+def is_sha256(text: str) -> bool:
+    """Whether `text` is a SHA-256 in lower-case hex."""
+    return len(text) == 64 and not set(text) - set("0123456789abcdef")
+
+
+def _require_nfc(value: Any) -> None:
+    if isinstance(value, str):
+        # Two spellings of one name must not be two names.
+        if not unicodedata.is_normalized("NFC", value):
+            raise BadInputError("text is not in Unicode normal form C")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _require_nfc(name)
+            _require_nfc(member)
+    elif isinstance(value, list):
+        for member in value:
+            _require_nfc(member)

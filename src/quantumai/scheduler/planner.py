@@ -1,0 +1,217 @@
+"""Choosing: filter backends, transpile, forecast, score, pick. Pure but for Qiskit's passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantumai.backends.calibration import CalibrationSnapshot
+from quantumai.backends.catalogue import BackendEntry
+from quantumai.backends.noise import DeviceNoise, device_noise
+from quantumai.canonical import sha256_hex
+from quantumai.circuits.circuit import Circuit
+from quantumai.circuits.features import circuit_features, features_of
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import BadInputError, NoCandidateError
+from quantumai.execution.run import calibrated_confusion
+from quantumai.execution.transpile import TranspiledCircuit, Transpiler
+from quantumai.mitigation.methods import Method
+from quantumai.mitigation.readout import Confusion
+from quantumai.policy.engine import forecast, policy_digest
+from quantumai.policy.prediction import SignalModel
+from quantumai.scheduler.decision import FORMULA, Candidate, Choice, Consideration, Decision
+from quantumai.scheduler.score import score_factors
+
+
+@dataclass(frozen=True)
+class FleetMember:
+    """A catalogue entry with its latest calibration and the hash of the stored snapshot."""
+
+    entry: BackendEntry
+    snapshot: CalibrationSnapshot
+    snapshot_sha256: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the job asks of the scheduler; `shots` as method "none" would spend, cost in USD."""
+
+    job_id: str
+    created_at: str
+    request_sha256: str
+    circuit: Circuit
+    observables: tuple[str, ...]
+    methods: tuple[Method, ...]
+    shots: int
+    tolerance: float
+    crypto_mode: CryptoMode
+    backend_id: str | None
+    max_cost: float | None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The circuit on one backend, ready to run."""
+
+    member: FleetMember
+    transpiled: TranspiledCircuit
+    noise: DeviceNoise
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decision and the winner's placement."""
+
+    decision: Decision
+    placement: Placement
+
+
+def place(transpiler: Transpiler, member: FleetMember) -> Placement:
+    """Transpile for one backend and gather what its calibration says of the qubits used."""
+    transpiled = transpiler.transpile(member.snapshot)
+    qubits = transpiled.physical_qubits
+    return Placement(
+        member,
+        transpiled,
+        device_noise(member.snapshot, qubits),
+        calibrated_confusion(member.snapshot, qubits),
+    )
+
+
+def make_plan(
+    wanted: Wanted, fleet: Sequence[FleetMember], simulator: str, max_qubits: int
+) -> Plan:
+    """Consider every backend and method; `NoCandidateError` if none may be used."""
+    if wanted.circuit.num_qubits > max_qubits:
+        raise BadInputError(
+            f"the circuit has {wanted.circuit.num_qubits} qubits, "
+            f"the {simulator} engine simulates at most {max_qubits}",
+            hint="cut the circuit down; nothing was spent",
+        )
+    transpiler = Transpiler(wanted.circuit)
+    considered: list[Consideration] = []
+    candidates: list[Candidate] = []
+    placements: dict[str, Placement] = {}
+    for member in _selected(fleet, wanted.backend_id):
+        refused = _refusal(member, wanted)
+        if not refused:
+            try:
+                placements[member.entry.backend_id] = place(transpiler, member)
+            except BadInputError as error:
+                refused = str(error)
+        placement = placements.get(member.entry.backend_id)
+        considered.append(_consideration(member, wanted, placement, refused))
+        if placement is not None:
+            candidates.extend(_candidates(placement, wanted))
+    candidates.sort(key=lambda c: (bool(c.refused), -c.factors.score, c.backend_id))
+    chosen = _choose(candidates, considered, wanted)
+    decision = Decision(
+        schema_version=1,
+        job_id=wanted.job_id,
+        created_at=wanted.created_at,
+        request_sha256=wanted.request_sha256,
+        formula=FORMULA,
+        policy_digest=policy_digest(),
+        simulator=simulator,
+        features=circuit_features(
+            wanted.circuit.quantum, measurement_count=wanted.circuit.num_qubits
+        ),
+        backends=tuple(considered),
+        candidates=tuple(candidates),
+        chosen=chosen,
+    )
+    return Plan(decision, placements[chosen.backend_id])
+
+
+def _selected(fleet: Sequence[FleetMember], backend_id: str | None) -> list[FleetMember]:
+    if backend_id is None:
+        return list(fleet)
+    selected = [member for member in fleet if member.entry.backend_id == backend_id]
+    if not selected:
+        known = ", ".join(member.entry.backend_id for member in fleet)
+        raise BadInputError(f"unknown backend {backend_id!r}", hint=f"use auto or one of: {known}")
+    return selected
+
+
+def _refusal(member: FleetMember, wanted: Wanted) -> str:
+    """Why a backend is out before anything is computed for it; empty if it is not."""
+    if not member.entry.supports(wanted.crypto_mode):
+        return f"does not support crypto mode {wanted.crypto_mode}"
+    if member.entry.num_qubits < wanted.circuit.num_qubits:
+        return f"has {member.entry.num_qubits} qubits, {wanted.circuit.num_qubits} are needed"
+    return ""
+
+
+def _consideration(
+    member: FleetMember, wanted: Wanted, placement: Placement | None, refused: str
+) -> Consideration:
+    known = Consideration(
+        backend_id=member.entry.backend_id,
+        calibration_snapshot_id=member.snapshot.snapshot_id,
+        calibration_sha256=member.snapshot_sha256,
+        calibration_age_s=0.0,  # frozen devices: as_of is the snapshot's own time
+        availability=member.entry.availability,
+        refused=refused,
+    )
+    if placement is None:
+        return known
+    circuit = placement.transpiled.circuit
+    return Consideration(
+        **{field: getattr(known, field) for field in known.__struct_fields__[:6]},
+        physical_qubits=placement.transpiled.physical_qubits,
+        mapped_features=features_of(
+            (gate.qubits for gate in circuit.gates), circuit.num_qubits, wanted.circuit.num_qubits
+        ),
+        transpiled_sha256=sha256_hex(circuit.to_qasm().encode()),
+    )
+
+
+def _candidates(placement: Placement, wanted: Wanted) -> list[Candidate]:
+    model = SignalModel.of(
+        placement.transpiled, placement.noise, placement.confusion, wanted.observables
+    )
+    found = []
+    for method in wanted.methods:
+        expected = forecast(model, method, wanted.shots, wanted.tolerance)
+        factors = score_factors(
+            placement.member.entry, expected, wanted.shots, wanted.crypto_mode
+        )
+        too_dear = wanted.max_cost is not None and factors.cost > wanted.max_cost
+        refused = f"costs {factors.cost:.4g} USD, above --max-cost" if too_dear else ""
+        found.append(Candidate(placement.member.entry.backend_id, expected, factors, refused))
+    return found
+
+
+def _choose(
+    candidates: Sequence[Candidate], considered: Sequence[Consideration], wanted: Wanted
+) -> Choice:
+    allowed = [candidate for candidate in candidates if not candidate.refused]
+    if not allowed:
+        reasons = [f"{c.backend_id} {c.refused}" for c in (*considered, *candidates) if c.refused]
+        raise NoCandidateError(
+            "no backend and method is left: " + "; ".join(dict.fromkeys(reasons)),
+            hint="relax --crypto-mode, --max-cost, --backend or --em",
+        )
+    best = allowed[0]
+    snapshot_id = next(
+        c.calibration_snapshot_id for c in considered if c.backend_id == best.backend_id
+    )
+    return Choice(
+        backend_id=best.backend_id,
+        calibration_snapshot_id=snapshot_id,
+        forecast=best.forecast,
+        factors=best.factors,
+        reason=_why(allowed),
+    )
+
+
+def _why(allowed: Sequence[Candidate]) -> str:
+    best = allowed[0]
+    if len(allowed) == 1:
+        return "the only candidate left"
+    second = allowed[1]
+    return (
+        f"highest score, {best.factors.score:.4g}, ahead of "
+        f"{second.backend_id} with {second.forecast.method}, {second.factors.score:.4g}"
+    )

@@ -1,0 +1,1 @@
+"""Where things are kept: small ports (objects, database) and their adapters."""

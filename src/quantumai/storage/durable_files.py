@@ -1,0 +1,84 @@
+"""Files that appear whole or not at all, and stay after a power cut (POSIX file systems)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+# Left over temporary names start with this; nothing ever reads them.
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def create_file(path: Path, data: bytes, mode: int = 0o644) -> bool:
+    """Create `path` with `data`, durably; False if it already existed, whatever its content.
+
+    A hard link gives create-only semantics that hold between processes. Raises `OSError`.
+    """
+    if path.exists():
+        sync_folder(path.parent)
+        return False
+    temporary = _write_temporary(path.parent, data, mode)
+    try:
+        os.link(temporary, path)
+        created = True
+    except FileExistsError:
+        created = False
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    # Also when another process was first: its link must be durable before we build on it.
+    sync_folder(path.parent)
+    return created
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put `data` at `path` in one step, durably. Raises `OSError`."""
+    temporary = _write_temporary(path.parent, data, mode)
+    try:
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Create `folder` and its parents, each entry synced into its parent. Raises `OSError`."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent, mode)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode)
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "a file stands where a folder is needed", str(folder))
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_temporary(folder: Path, data: bytes, mode: int) -> Path:
+    temporary = folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+    return temporary

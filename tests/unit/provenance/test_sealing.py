@@ -1,0 +1,194 @@
+"""Keys, events and rotation through the sealer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quantumai.canonical import sha256_hex
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import BadInputError, EvidenceError
+from quantumai.keys.algorithms import verify_signature
+from quantumai.provenance.dsse import parse_envelope
+from quantumai.provenance.key_events import KeyEventKind, parse_key_event
+from quantumai.provenance.key_status import KeyStatus
+from quantumai.provenance.sealing import Sealer
+from quantumai.provenance.statement import SCHEDULER_DECISION, build_statement
+from quantumai.provenance.trust import TrustFile
+
+
+def _events(sealer: Sealer, home: Path) -> list[tuple[str, str, int]]:
+    found = []
+    for _, leaf in sealer.ledger.leaves("key-event"):
+        data = (home / "objects" / "key-events" / leaf.sha256).read_bytes()
+        event = parse_key_event(parse_envelope(data))
+        found.append((event.event.value, event.alias, event.key_version))
+    return found
+
+
+def test_first_use_activates_each_key_once(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    for _ in range(2):
+        sealer = new_sealer(tmp_path)
+        sealer.ensure_ready()
+    assert sorted(_events(sealer, tmp_path)) == [
+        ("activation", "authority", 1),
+        ("activation", "ledger-ed25519", 1),
+        ("activation", "ledger-ml-dsa-44", 1),
+        ("activation", "statement", 1),
+    ]
+
+
+_OPEN = """
+import sys, warnings
+from datetime import UTC, datetime
+from pathlib import Path
+warnings.simplefilter("ignore")
+from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.provenance.sealing import open_sealer
+from quantumai.storage.local_objects import LocalObjects
+home, now = Path(sys.argv[1]), lambda: datetime.now(UTC)
+sealer = open_sealer(InsecureSoftKeys(home / "keys", now), LocalObjects(home / "o"), now)
+print(sealer.ledger.origin)
+"""
+
+
+def test_processes_opening_a_new_home_at_once_agree(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    command = [sys.executable, "-c", _OPEN, str(tmp_path)]
+    openers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    assert len({opener.communicate()[0] for opener in openers}) == 1
+    (tmp_path / "o").rename(tmp_path / "objects")
+    sealer = new_sealer(tmp_path)
+    assert sealer.ledger.size() == 4
+    assert sealer.ledger.verify() == []
+
+
+def test_rotation_retires_and_activates_in_one_commit(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    sealer = new_sealer(tmp_path)
+    former = sealer.keys.current("statement")
+    renewed = sealer.rotate()
+    assert sealer.ledger.size() == 6
+    assert set(_events(sealer, tmp_path)[4:]) == {
+        ("retirement", "statement", 1),
+        ("activation", "statement", 2),
+    }
+    windows = {
+        key.key_id: (key.valid_from_index, key.valid_until_index)
+        for key in sealer.export_trust().statement_keys
+    }
+    assert set(windows) == {former.key_id, renewed.key_id}
+    assert windows[former.key_id][1] in (4, 5)
+    assert windows[renewed.key_id][1] is None
+    (signature,) = parse_envelope(sealer.sign(_statement())).signatures
+    assert signature.key_id == renewed.key_id
+
+
+def test_an_interrupted_rotation_is_completed(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    new_sealer(tmp_path).keys.rotate("statement")  # the process died before it was logged
+    assert new_sealer(tmp_path).ledger.size() == 6
+
+
+def test_a_sealer_notices_that_another_one_rotated(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    slow, quick = new_sealer(tmp_path), new_sealer(tmp_path)
+    slow.sign(_statement())
+    key = quick.rotate()
+    (signature,) = parse_envelope(slow.sign(_statement())).signatures
+    assert signature.key_id == key.key_id
+
+
+def test_the_signature_is_over_the_pre_authentication_encoding(sealer: Sealer) -> None:
+    envelope = parse_envelope(sealer.sign(_statement()))
+    payload = _statement()
+    message = b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload)
+    (signature,) = envelope.signatures
+    spki = sealer.keys.public_key(signature.key_id).spki_der
+    assert verify_signature("ML-DSA-65", spki, message, signature.signature)
+
+
+def test_forged_key_events_are_refused(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    sealer = new_sealer(tmp_path / "home")
+    stranger = new_sealer(tmp_path / "stranger")
+    (_, leaf), *_ = stranger.ledger.leaves("key-event")
+    forged = (tmp_path / "stranger/objects/key-events" / leaf.sha256).read_bytes()
+    (tmp_path / "home/objects/key-events" / leaf.sha256).write_bytes(forged)
+    sealer.ledger.append([leaf])
+    with pytest.raises(EvidenceError, match="authority"):
+        new_sealer(tmp_path / "home")
+
+
+def test_a_changed_key_event_is_refused(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    sealer = new_sealer(tmp_path)
+    (_, leaf), *_ = sealer.ledger.leaves("key-event")
+    path = tmp_path / "objects/key-events" / leaf.sha256
+    path.write_bytes(path.read_bytes().replace(b"payload", b"pAyload", 1))
+    with pytest.raises(EvidenceError, match="changed"):
+        new_sealer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("active", "retired", "compromised", "counts"),
+    [
+        (None, None, None, []),
+        (2, None, None, [2, 3, 4, 5, 6]),
+        (2, 5, None, [2, 3, 4]),
+        (2, None, 4, [2, 3]),
+        (2, 5, 3, [2]),
+        (2, 3, 1, []),
+    ],
+)
+def test_where_a_key_counts(
+    active: int | None, retired: int | None, compromised: int | None, counts: list[int]
+) -> None:
+    status = KeyStatus("k", 7, "", active, retired, compromised)
+    assert [index for index in range(7) if not status.problem_at(index)] == counts
+
+
+def test_trust_file_round_trip_and_strictness(sealer: Sealer) -> None:
+    trust = sealer.export_trust()
+    assert TrustFile.parse(trust.export()) == trust
+    assert trust.least_crypto_mode is CryptoMode.PQC_REQUIRED
+    assert trust.fingerprint() == "sha256:" + sha256_hex(trust.canonical())
+    text = trust.export().decode()
+    for bad in (
+        "",
+        "[]",
+        text.replace('"schema_version": 1', '"schema_version": 2'),
+        text.replace('"schema_version": 1', '"schema_version": 1, "schema_version": 1'),
+        text.replace('"schema_version": 1', '"schema_version": 1, "extra": 1'),
+        text.replace("pqc-required", "none"),
+        text.replace(trust.statement_keys[0].key_id, "0" * 64),
+        text.replace(trust.statement_keys[0].spki, trust.authority_keys[0].spki),
+        text.replace("ML-DSA-65", "ML-DSA-87"),
+        text.replace(trust.ledger.origin + "+", "other+"),
+    ):
+        with pytest.raises(BadInputError):
+            TrustFile.parse(bad.encode())
+
+
+def test_only_a_compromise_is_dated_back(sealer: Sealer) -> None:
+    key = sealer.keys.current("statement")
+    sealer.mark_compromised(key.key_id, from_index=1)
+    (trusted,) = sealer.export_trust().statement_keys
+    assert trusted.valid_until_index == 1
+    assert KeyEventKind.COMPROMISE.value == "compromise"
+
+
+def _statement() -> bytes:
+    return build_statement({"x": sha256_hex(b"x")}, SCHEDULER_DECISION, {"a": 1})
