@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,14 +32,23 @@ class CircuitFeatures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def circuit_features(qc: QuantumCircuit, measurement_count: int) -> CircuitFeatures:
     """Features of the unitary circuit `qc`, of which `measurement_count` qubits are measured."""
+    index = {qubit: i for i, qubit in enumerate(qc.qubits)}
+    gates = (
+        tuple(index[q] for q in item.qubits)
+        for item in qc.data
+        if item.operation.name not in ("barrier", "measure", "global_phase")
+    )
+    return features_of(gates, qc.num_qubits, measurement_count)
+
+
+def features_of(
+    gates: Iterable[Sequence[int]], num_qubits: int, measurement_count: int
+) -> CircuitFeatures:
+    """Features of gates given as the qubits each acts on, in time order."""
     widths: Counter[int] = Counter()
     ends: Counter[int] = Counter()
-    index = {qubit: i for i, qubit in enumerate(qc.qubits)}
-    levels = [0] * qc.num_qubits
-    for item in qc.data:
-        if item.operation.name in ("barrier", "measure", "global_phase"):
-            continue
-        qubits = [index[q] for q in item.qubits]
+    levels = [0] * num_qubits
+    for qubits in gates:
         widths[len(qubits)] += 1
         if len(qubits) == 2:
             ends.update(qubits)
@@ -46,7 +56,7 @@ def circuit_features(qc: QuantumCircuit, measurement_count: int) -> CircuitFeatu
         for q in qubits:
             levels[q] = level
     return CircuitFeatures(
-        qubit_count=qc.num_qubits,
+        qubit_count=num_qubits,
         depth=max(levels, default=0),
         two_qubit_gate_count=widths[2],
         single_qubit_gate_count=widths[1],

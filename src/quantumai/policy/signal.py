@@ -58,6 +58,7 @@ def light_cone(circuit: PhysicalCircuit, noise: DeviceNoise, paulis: Sequence[st
         first, second = block.qubits
         joint = (letters[:, first, :, None] * letters[:, second, None, :]).reshape(-1, 16)
         joint = joint @ block.matrix[0] ** 2
+        joint /= joint.sum(axis=1, keepdims=True)  # rounding would double with every block
         present = 1 - joint[:, 0]
         joint = joint.reshape(-1, 4, 4)
         letters[:, first], letters[:, second] = joint.sum(axis=2), joint.sum(axis=1)

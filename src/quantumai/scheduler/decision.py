@@ -25,7 +25,9 @@ class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Consideration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One backend: what was known of it, and why it was left out (`refused`, else empty).
 
-    Qubits and mapped features are absent where the backend was refused before transpiling.
+    `physical_qubits[i]` is the device qubit of compact qubit i and `positions[q]` the compact qubit
+    that ends as logical qubit q; these, the mapped features and the hash of the transpiled text are
+    absent where the backend was refused before transpiling.
     """
 
     backend_id: str
@@ -35,6 +37,7 @@ class Consideration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     availability: float
     refused: str
     physical_qubits: tuple[int, ...] | None = None
+    positions: tuple[int, ...] | None = None
     mapped_features: CircuitFeatures | None = None
     transpiled_sha256: str | None = None
 

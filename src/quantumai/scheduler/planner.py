@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.catalogue import BackendEntry
 from quantumai.backends.noise import DeviceNoise, device_noise
@@ -104,7 +106,7 @@ def make_plan(
         considered.append(_consideration(member, wanted, placement, refused))
         if placement is not None:
             candidates.extend(_candidates(placement, wanted))
-    candidates.sort(key=lambda c: (bool(c.refused), -c.factors.score, c.backend_id))
+    candidates.sort(key=_rank)
     chosen = _choose(candidates, considered, wanted)
     decision = Decision(
         schema_version=1,
@@ -122,6 +124,12 @@ def make_plan(
         chosen=chosen,
     )
     return Plan(decision, placements[chosen.backend_id])
+
+
+def _rank(candidate: Candidate) -> tuple[bool, float, float, str]:
+    """Allowed before refused, then by score; where scores underflow, the smaller error wins."""
+    score, rmse = candidate.factors.score, candidate.forecast.predicted_rmse
+    return bool(candidate.refused), -score, rmse, candidate.backend_id
 
 
 def _selected(fleet: Sequence[FleetMember], backend_id: str | None) -> list[FleetMember]:
@@ -157,11 +165,12 @@ def _consideration(
     if placement is None:
         return known
     circuit = placement.transpiled.circuit
-    return Consideration(
-        **{field: getattr(known, field) for field in known.__struct_fields__[:6]},
+    return msgspec.structs.replace(
+        known,
         physical_qubits=placement.transpiled.physical_qubits,
+        positions=placement.transpiled.positions,
         mapped_features=features_of(
-            (gate.qubits for gate in circuit.gates), circuit.num_qubits, wanted.circuit.num_qubits
+            (gate.qubits for gate in circuit.gates), circuit.num_qubits, circuit.num_qubits
         ),
         transpiled_sha256=sha256_hex(circuit.to_qasm().encode()),
     )

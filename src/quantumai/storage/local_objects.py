@@ -71,6 +71,10 @@ class LocalObjects:
         except OSError as error:
             raise _failed("write", key, error) from error
 
+    def locate(self, key: str) -> str:
+        """See `ObjectStore.locate`."""
+        return str(self._path(key))
+
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 

@@ -62,3 +62,7 @@ class ObjectStore(Protocol):
     def replace(self, key: str, data: bytes) -> None:
         """Store `data` in place of whatever is there; only for caches such as `checkpoint`."""
         ...
+
+    def locate(self, key: str) -> str:
+        """Where a person finds the object: a file path or a URL. It need not exist."""
+        ...

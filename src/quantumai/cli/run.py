@@ -1,0 +1,129 @@
+"""`qai run`: one job from a circuit to a sealed and verified answer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantumai.cli.options import AsJson
+from quantumai.cli.terminal import note, show, show_json
+from quantumai.errors import BadInputError
+
+_METHODS = "none, rem, zne, richardson or rem+zne"
+_MODES = "classical, hybrid, pqc-preferred or pqc-required"
+
+
+def run(
+    circuit: Annotated[
+        Path, typer.Argument(metavar="CIRCUIT", help="An OpenQASM 2 or 3 file.", show_default=False)
+    ],
+    observable: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PAULI",
+            help="What to measure, in Qiskit's order: the rightmost letter is qubit 0. Repeatable.",
+            show_default=False,
+        ),
+    ],
+    shots: Annotated[
+        int, typer.Option(metavar="N", help="What method none spends over all bases.")
+    ] = 4000,
+    crypto_mode: Annotated[str, typer.Option(metavar="MODE", help=_MODES)] = "pqc-required",
+    backend: Annotated[str, typer.Option(metavar="ID", help="One backend only.")] = "auto",
+    em: Annotated[str, typer.Option(metavar="METHOD", help=f"One method only: {_METHODS}.")] = (
+        "auto"
+    ),
+    tolerance: Annotated[
+        float, typer.Option(metavar="EPS", help="The error that you can live with.")
+    ] = 0.05,
+    max_cost: Annotated[
+        float | None, typer.Option(metavar="USD", help="The most that the job may cost.")
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Fixes every random number of the job.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="The simulator: channel or aer.")
+    ] = "channel",
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures (HTML).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose backend and method, run, mitigate, seal and verify. Exit 0 only if verified."""
+    from quantumai.backends.catalogue import load_catalogue
+    from quantumai.circuits.loading import load_circuit_file
+    from quantumai.jobs.request import prepare_job
+    from quantumai.services.admission import admit
+    from quantumai.services.wiring import catalogue_path, home_root
+
+    if report is not None:
+        _require_writable(report)
+    loaded = load_circuit_file(circuit)
+    prepared = prepare_job(
+        loaded,
+        observable,
+        shots=shots,
+        crypto_mode=crypto_mode,
+        backend=backend,
+        em=em,
+        tolerance=tolerance,
+        max_cost=max_cost,
+        seed=seed,
+        engine=engine,
+    )
+    job = admit(prepared, load_catalogue(catalogue_path(home_root())))
+
+    from quantumai.jobs.evidence import manifest_bytes, verify_job
+    from quantumai.jobs.run_job import run_job
+    from quantumai.services.wiring import open_home
+
+    with open_home() as home:
+        desk = home.desk()
+        done = run_job(desk, job, note)
+        if as_json:
+            import msgspec
+
+            show_json(msgspec.to_builtins(done))
+        else:
+            from quantumai.cli.page import job_page
+
+            show(job_page(done))
+        if report is not None:
+            from quantumai.cli.report import html_report
+            html = html_report(done, loaded, manifest_bytes(desk, done.job_id))
+            _write(report, html)
+            (note if as_json else show)(f"\nReport with pictures: {report.absolute()}")
+        code = 0 if done.verified else int(verify_job(desk, done.job_id).exit_code)
+    if code:
+        raise typer.Exit(code)
+
+
+def _require_writable(path: Path) -> None:
+    """Raise `BadInputError` unless a file can be written at `path`; touches nothing."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        reason = "it is a directory"
+    elif path.exists():
+        reason = "" if os.access(path, os.W_OK) else "it may not be written"
+    elif not folder.is_dir():
+        reason = f"there is no directory {folder}"
+    else:
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} may not be written"
+    if reason:
+        raise BadInputError(
+            f"cannot write the report {path}: {reason}", hint="give another --report; nothing ran"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(
+            f"the job is done, but its report cannot be written: {error.strerror}",
+            hint="see `qai jobs show` for the job",
+        ) from None

@@ -1,0 +1,144 @@
+"""A job's evidence: artefacts under their hash, the sealed manifest, and what reads them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quantumai.backends.calibration import CalibrationSnapshot
+from quantumai.backends.catalogue import BackendEntry
+from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
+from quantumai.circuits.loading import load_circuit
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import BadInputError, EvidenceError, NotFoundError, StorageError
+from quantumai.jobs.desk import Desk, artefact_key, manifest_key, proof_key
+from quantumai.jobs.history import find_row
+from quantumai.jobs.request import JobRequest, PreparedJob
+from quantumai.jobs.states import JobState
+from quantumai.provenance.dsse import parse_envelope
+from quantumai.provenance.report import VerificationReport
+from quantumai.provenance.run_manifest import RunManifest, parse_run_manifest
+from quantumai.provenance.trust import TrustFile
+from quantumai.provenance.verification import verify_manifest
+from quantumai.scheduler.planner import FleetMember
+from quantumai.storage.objects import ObjectStore
+
+CALIBRATION_PREFIX = "calibration/"
+
+
+def store_artefacts(objects: ObjectStore, artefacts: Mapping[str, bytes]) -> dict[str, str]:
+    """Write each artefact once under its SHA-256; returns name -> SHA-256."""
+    digests = {name: sha256_hex(data) for name, data in artefacts.items()}
+    for name, data in artefacts.items():
+        objects.put_once(artefact_key(digests[name]), data)
+    return digests
+
+
+def inputs_of(job: PreparedJob, fleet: Sequence[FleetMember]) -> dict[str, bytes]:
+    """The artefacts that go into a decision, calibrations apart (they are stored already)."""
+    catalogue = [
+        {"entry": msgspec.to_builtins(m.entry), "calibration_sha256": m.snapshot_sha256}
+        for m in fleet
+    ]
+    return {
+        "circuit": job.circuit.source.encode(),
+        "request": canonical_json(job.request.to_json()),
+        "catalogue": canonical_json(catalogue),
+    }
+
+
+class Evidence:
+    """One sealed job read back; every artefact is checked against its hash on the way."""
+
+    def __init__(self, desk: Desk, job_id: str) -> None:
+        self._objects = desk.objects
+        self.envelope = manifest_bytes(desk, job_id)
+        statement, manifest = parse_run_manifest(parse_envelope(self.envelope).payload)
+        self.digests: Mapping[str, str] = statement.digests
+        self.manifest: RunManifest = manifest
+
+    def artefact(self, name: str) -> bytes:
+        """An artefact's bytes; `EvidenceError` if it is gone or changed."""
+        digest = self.digests.get(name)
+        data = None if digest is None else find_artefact(self._objects, digest)
+        if data is None or sha256_hex(data) != digest:
+            raise EvidenceError(
+                f"artefact {name!r} of job {self.manifest.job_id} is missing or damaged",
+                hint="restore the object store from a backup",
+            )
+        return data
+
+    def json(self, name: str) -> Any:
+        """An artefact that is canonical JSON."""
+        return parse_canonical_json(self.artefact(name))
+
+    def job(self) -> PreparedJob:
+        """The request and the circuit as they were submitted."""
+        request = msgspec.convert(self.json("request"), JobRequest)
+        circuit = load_circuit(self.artefact("circuit").decode(), name=request.circuit_name)
+        return PreparedJob(request, circuit)
+
+    def fleet(self) -> tuple[FleetMember, ...]:
+        """The backends as the scheduler saw them."""
+        members = []
+        for item in self.json("catalogue"):
+            entry = msgspec.convert(item["entry"], BackendEntry)
+            data = self.artefact(CALIBRATION_PREFIX + entry.backend_id)
+            snapshot = CalibrationSnapshot.from_bytes(data)
+            members.append(FleetMember(entry, snapshot, sha256_hex(data)))
+        return tuple(members)
+
+
+def manifest_bytes(desk: Desk, job_id: str) -> bytes:
+    """The sealed envelope of a finished job, or `NotFoundError`.
+
+    A job that was killed between sealing and its last record has failed: its manifest is not used.
+    """
+    row = find_row(desk, job_id)
+    if row["state"] != JobState.DONE:
+        reason = row["failure_reason"] or "it is not finished"
+        raise NotFoundError(
+            f"job {job_id} has no manifest: {row['state']}, {reason}", hint="run it again"
+        )
+    return desk.objects.get(manifest_key(job_id))
+
+
+def find_artefact(objects: ObjectStore, sha256: str) -> bytes | None:
+    """The bytes stored under a hash, unchecked, or None."""
+    try:
+        return objects.get(artefact_key(sha256))
+    except (NotFoundError, StorageError):
+        return None
+
+
+def verify_job(desk: Desk, job_id: str, trust: TrustFile | None = None) -> VerificationReport:
+    """Verify a job of this home, by default under the home's own keys and the job's own mode."""
+    envelope = manifest_bytes(desk, job_id)
+    try:
+        proof = desk.objects.get(proof_key(job_id))
+    except NotFoundError:
+        proof = None
+    if trust is None:
+        trust = desk.open_sealer().export_trust(CryptoMode.CLASSICAL)
+    return verify_manifest(
+        envelope, lambda digest: find_artefact(desk.objects, digest), proof, trust
+    )
+
+
+def export_evidence(desk: Desk, job_id: str, folder: Path) -> tuple[Path, ...]:
+    """Write manifest.json, proof.json and artefacts/<sha256> into a new or empty folder."""
+    evidence = Evidence(desk, job_id)
+    files = {"manifest.json": evidence.envelope, "proof.json": desk.objects.get(proof_key(job_id))}
+    files |= {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInputError(f"{folder} is not an empty folder", hint="name a new folder")
+    try:
+        (folder / "artefacts").mkdir(parents=True)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+    except OSError as error:
+        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
+    return tuple(folder / name for name in files)

@@ -1,0 +1,66 @@
+"""The jobs of a home: listing and finding them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from quantumai.errors import BadInputError, NotFoundError
+from quantumai.jobs.desk import Desk
+from quantumai.storage.database import Row
+
+
+class JobSummary(msgspec.Struct, frozen=True):
+    """One line of the list; backend and method are those of the decision, once there is one."""
+
+    job_id: str
+    state: str
+    created_at: str
+    circuit_name: str
+    backend_id: str | None
+    em_method: str | None
+    failure_code: str | None
+    failure_reason: str | None
+
+
+def list_jobs(desk: Desk) -> list[JobSummary]:
+    """All jobs, newest first."""
+    decisions = {row["job_id"]: row for row in desk.database.select("scheduler_decisions")}
+    rows = desk.database.select("jobs", order_by="-created_at")
+    return [_summary(row, decisions.get(row["job_id"])) for row in rows]
+
+
+def find_job(desk: Desk, job_id: str) -> JobSummary:
+    """One job by its id, or `NotFoundError`."""
+    row = find_row(desk, job_id)
+    decisions = desk.database.select("scheduler_decisions", {"job_id": row["job_id"]})
+    return _summary(row, decisions[0] if decisions else None)
+
+
+def find_row(desk: Desk, job_id: str) -> Row:
+    """A job's row by its id. Raises `BadInputError` or `NotFoundError`."""
+    try:
+        known = str(UUID(job_id))
+    except ValueError:
+        raise BadInputError(
+            f"not a job id: {job_id[:60]!r}", hint="`qai jobs list` shows the ids"
+        ) from None
+    row = desk.database.get("jobs", {"job_id": known})
+    if row is None:
+        raise NotFoundError(f"no job {known} in this home", hint="`qai jobs list` shows the ids")
+    return row
+
+
+def _summary(row: Row, decision: Row | None) -> JobSummary:
+    chosen = decision["reasons"]["chosen"] if decision else None
+    return JobSummary(
+        job_id=row["job_id"],
+        state=row["state"],
+        created_at=row["created_at"],
+        circuit_name=row["request"]["circuit_name"],
+        backend_id=chosen["backend_id"] if chosen else None,
+        em_method=chosen["forecast"]["method"] if chosen else None,
+        failure_code=row["failure_code"],
+        failure_reason=row["failure_reason"],
+    )

@@ -1,0 +1,119 @@
+"""What a user asks for, checked before a home is opened or anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.circuits.circuit import Circuit, SourceFormat
+from quantumai.circuits.observables import measurement_bases, parse_observables
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import BadInputError
+from quantumai.execution.run import split_shots
+from quantumai.mitigation.methods import METHODS, Method, find_method
+from quantumai.randomness import RootSeed
+
+AUTO = "auto"
+MAX_SHOTS = 10_000_000
+ENGINES = ("channel", "aer")
+
+
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The request artefact; with the circuit's text it is all that the user said.
+
+    `shots` is what method "none" would spend; `max_cost` in USD; `seed` the root seed.
+    """
+
+    schema_version: int
+    circuit_sha256: str
+    circuit_format: SourceFormat
+    circuit_name: str
+    observables: tuple[str, ...]
+    shots: int
+    crypto_mode: CryptoMode
+    backend: str
+    em: str
+    tolerance: float
+    max_cost: float | None
+    seed: str
+    engine: str
+    tenant: str = "local"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data, ready to be canonicalised."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return sha256_hex(canonical_json(self.to_json()))
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods to consider."""
+        return tuple(METHODS.values()) if self.em == AUTO else (find_method(self.em),)
+
+    @property
+    def backend_id(self) -> str | None:
+        """The one backend to consider, or None for all."""
+        return None if self.backend == AUTO else self.backend
+
+
+@dataclass(frozen=True)
+class PreparedJob:
+    """A checked request and its circuit."""
+
+    request: JobRequest
+    circuit: Circuit
+
+
+def prepare_job(
+    circuit: Circuit,
+    observables: Sequence[str],
+    *,
+    shots: int,
+    crypto_mode: str = CryptoMode.PQC_REQUIRED,
+    backend: str = AUTO,
+    em: str = AUTO,
+    tolerance: float = 0.05,
+    max_cost: float | None = None,
+    seed: str | None = None,
+    engine: str = ENGINES[0],
+) -> PreparedJob:
+    """Check everything that needs no home; raises `BadInputError` at the first mistake."""
+    paulis = parse_observables(observables, circuit.num_qubits)
+    if isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= MAX_SHOTS:
+        raise BadInputError(f"shots must be from 1 to {MAX_SHOTS}, not {shots}")
+    split_shots(shots, len(measurement_bases(paulis)))
+    if not (isfinite(tolerance) and 0 < tolerance <= 2):
+        raise BadInputError(f"tolerance must be above 0 and at most 2, not {tolerance}")
+    if max_cost is not None and not (isfinite(max_cost) and max_cost > 0):
+        raise BadInputError(f"max-cost must be a positive number of USD, not {max_cost}")
+    if em != AUTO:
+        find_method(em)
+    if engine not in ENGINES:
+        raise BadInputError(
+            f"unknown engine {engine!r}", hint=f"use one of: {', '.join(ENGINES)}"
+        )
+    request = JobRequest(
+        schema_version=1,
+        circuit_sha256=circuit.sha256,
+        circuit_format=circuit.source_format,
+        circuit_name=circuit.name,
+        observables=paulis,
+        shots=shots,
+        crypto_mode=CryptoMode.parse(crypto_mode),
+        backend=backend,
+        em=em,
+        tolerance=float(tolerance),
+        max_cost=None if max_cost is None else float(max_cost),
+        seed=RootSeed.of(seed).text,
+        engine=engine,
+    )
+    return PreparedJob(request, circuit)

@@ -1,0 +1,1 @@
+"""The public client: run, verify and replay from Python."""

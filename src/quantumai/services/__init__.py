@@ -1,0 +1,1 @@
+"""Thin outer shells; `wiring` is the one place that constructs adapters."""

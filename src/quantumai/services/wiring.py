@@ -1,0 +1,140 @@
+"""The composition root: reads the settings and constructs every adapter of a home.
+
+Settings: QAI_HOME (state folder, default ~/.quantumai), QAI_ENV ("production" refuses insecure
+stand-ins), QAI_PASSPHRASE_FILE (file with the passphrase of the soft keys).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from quantumai.errors import BadInputError, StorageError
+from quantumai.storage.local_objects import LocalObjects
+from quantumai.storage.migration import sqlite_url
+from quantumai.storage.run_locks import RunLocks
+from quantumai.storage.sql_database import SqlDatabase, open_database
+
+if TYPE_CHECKING:
+    from quantumai.backends.simulator import Simulator
+    from quantumai.jobs.desk import Desk
+    from quantumai.provenance.sealing import Sealer
+    from quantumai.scheduler.planner import FleetMember
+
+DEFAULT_HOME = "~/.quantumai"
+
+
+@dataclass(frozen=True)
+class Home:
+    """One home's adapters; what costs time to open is opened at its first use."""
+
+    root: Path
+    database: SqlDatabase
+    objects: LocalObjects
+    open_sealer: Callable[[], Sealer]
+
+    def desk(self) -> Desk:
+        """The ports for jobs; jobs that a dead process left are marked failed first."""
+        from quantumai.jobs.desk import Desk
+        from quantumai.jobs.recovery import fail_interrupted
+
+        desk = Desk(
+            database=self.database,
+            objects=self.objects,
+            run_locks=RunLocks(self.root / "running"),
+            clock=utc_now,
+            new_id=lambda: str(uuid4()),
+            open_fleet=self.fleet,
+            open_sealer=self.open_sealer,
+            open_simulator=open_simulator,
+        )
+        fail_interrupted(desk)
+        return desk
+
+    def fleet(self) -> tuple[FleetMember, ...]:
+        """The catalogue's backends with their calibrations, ingested where they are new."""
+        from quantumai.backends.catalogue import load_catalogue
+        from quantumai.backends.ibm_fake import read_snapshot
+        from quantumai.jobs.fleet import open_fleet
+
+        catalogue = load_catalogue(catalogue_path(self.root))
+        return open_fleet(catalogue, read_snapshot, self.database, self.objects)
+
+    def close(self) -> None:
+        """Give the database connection back."""
+        self.database.close()
+
+    def __enter__(self) -> Home:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+
+def home_root(environment: Mapping[str, str] | None = None) -> Path:
+    """The folder that QAI_HOME names; it need not exist."""
+    settings = os.environ if environment is None else environment
+    return Path(settings.get("QAI_HOME") or DEFAULT_HOME).expanduser().absolute()
+
+
+def catalogue_path(root: Path) -> Path | None:
+    """The home's own catalogue file, or None for the packaged one."""
+    path = root / "catalogue.toml"
+    return path if path.exists() else None
+
+
+def open_home(root: Path | None = None, environment: Mapping[str, str] | None = None) -> Home:
+    """Open a home, making it where it does not exist."""
+    settings = os.environ if environment is None else environment
+    folder = home_root(settings) if root is None else root
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the home {folder}: {error.strerror}", hint="set QAI_HOME to a folder"
+        ) from None
+    objects = LocalObjects(folder / "objects")
+
+    @cache
+    def open_home_sealer() -> Sealer:
+        from quantumai.keys.soft import InsecureSoftKeys
+        from quantumai.provenance.sealing import open_sealer
+
+        environment_name = settings.get("QAI_ENV", "")
+        keys = InsecureSoftKeys(folder / "keys", utc_now, _passphrase(settings), environment_name)
+        return open_sealer(keys, objects, utc_now)
+
+    database = open_database(sqlite_url(folder / "quantumai.db"))
+    return Home(folder, database, objects, open_home_sealer)
+
+
+def open_simulator(engine: str) -> Simulator:
+    """An engine by the name that a request carries."""
+    if engine == "aer":
+        from quantumai.backends.aer_simulator import AerSimulator
+
+        return AerSimulator()
+    from quantumai.backends.channel_simulator import ChannelSimulator
+
+    return ChannelSimulator()
+
+
+def utc_now() -> datetime:
+    """The clock that everything else is given."""
+    return datetime.now(UTC)
+
+
+def _passphrase(settings: Mapping[str, str]) -> bytes | None:
+    name = settings.get("QAI_PASSPHRASE_FILE")
+    if not name:
+        return None
+    try:
+        return Path(name).expanduser().read_bytes().rstrip(b"\n")
+    except OSError as error:
+        raise BadInputError(f"cannot read QAI_PASSPHRASE_FILE: {error.strerror}") from None
