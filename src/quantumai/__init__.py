@@ -1,7 +1,7 @@
 """QuantumAI: runs quantum circuits where and how they come out best, and proves it.
 
-    import quantumai
-    report = quantumai.run(circuit, ["ZZ"], shots=8000)
+import quantumai
+report = quantumai.run(circuit, ["ZZ"], shots=8000)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one error tree: every failure a user can meet carries a code, a hint and whether a retry helps.
+"""The one error tree: each failure carries a code, a hint and whether a retry helps.
 
 `cli` maps `exit_code` to the process status and services map `code` to an RFC 9457 problem.
 """

@@ -24,7 +24,7 @@ class RootSeed:
 
     def __post_init__(self) -> None:
         if not _FORM.fullmatch(self.text):
-            raise BadInputError(f"not a root seed: {self.text!r}", hint="use sha256:<64 hex digits>")
+            raise BadInputError(f"not a root seed: {self.text!r}", hint="sha256:<64 hex digits>")
 
     @classmethod
     def of(cls, seed: str | None) -> RootSeed:

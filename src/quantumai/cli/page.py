@@ -89,17 +89,23 @@ def _considered(report: JobReport, everything: bool) -> Iterator[str]:
         )
         for candidate in shown
     ]
-    headers = ("backend", "method", "error", "USD", "fidelity", "conf.", "score", "beside the winner")
+    headers = (
+        "backend",
+        "method",
+        "error",
+        "USD",
+        "fidelity",
+        "conf.",
+        "score",
+        "beside the winner",
+    )
     yield from table(headers, rows, right={2, 3, 4, 5, 6})
     for backend in decision.backends:
         if backend.refused:
             yield from wrapped(f"{backend.backend_id}: refused, {backend.refused}")
     left_out = len(decision.candidates) - len(shown)
     if left_out:
-        yield from wrapped(
-            f"({left_out} more pairs, each behind its backend's best: "
-            f"qai jobs show {report.job_id})"
-        )
+        yield f"  {left_out} more, each behind its backend's best: qai jobs show {report.job_id}"
     yield from wrapped(
         "error: predicted RMSE. fidelity: exp(-error / tolerance). conf.: share of test circuits "
         "whose error came within 1.5x of the prediction. score: fidelity / cost per shot x "

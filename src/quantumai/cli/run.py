@@ -94,6 +94,7 @@ def run(
             show(job_page(done))
         if report is not None:
             from quantumai.cli.report import html_report
+
             html = html_report(done, loaded, manifest_bytes(desk, done.job_id))
             _write(report, html)
             (note if as_json else show)(f"\nReport with pictures: {report.absolute()}")

@@ -57,8 +57,10 @@ def replay_job(desk: Desk, job_id: str) -> ReplayReport:
             transpiled.splitlines(),
             plan.placement.transpiled.circuit.to_qasm().splitlines(),
         ),
-        *(compare(name, evidence.json(name), parse_canonical_json(data))
-          for name, data in made.items()),
+        *(
+            compare(name, evidence.json(name), parse_canonical_json(data))
+            for name, data in made.items()
+        ),
     ]
     return ReplayReport(
         job_id=job_id,
@@ -72,8 +74,9 @@ def replay_job(desk: Desk, job_id: str) -> ReplayReport:
 def compare(name: str, sealed: Any, again: Any) -> ReplayStep:
     """Compare plain JSON data, bit for bit and to `DIGITS` significant digits."""
     difference = next(differences(sealed, again), "")
-    return ReplayStep(name, not difference, canonical_json(sealed) == canonical_json(again),
-                      difference)
+    return ReplayStep(
+        name, not difference, canonical_json(sealed) == canonical_json(again), difference
+    )
 
 
 def differences(sealed: Any, again: Any, path: str = "") -> Iterator[str]:

@@ -88,7 +88,7 @@ def prepare_job(
 ) -> PreparedJob:
     """Check everything that needs no home; raises `BadInputError` at the first mistake."""
     paulis = parse_observables(observables, circuit.num_qubits)
-    if isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= MAX_SHOTS:
+    if type(shots) is not int or not 1 <= shots <= MAX_SHOTS:
         raise BadInputError(f"shots must be from 1 to {MAX_SHOTS}, not {shots}")
     split_shots(shots, len(measurement_bases(paulis)))
     if not (isfinite(tolerance) and 0 < tolerance <= 2):
@@ -98,9 +98,7 @@ def prepare_job(
     if em != AUTO:
         find_method(em)
     if engine not in ENGINES:
-        raise BadInputError(
-            f"unknown engine {engine!r}", hint=f"use one of: {', '.join(ENGINES)}"
-        )
+        raise BadInputError(f"unknown engine {engine!r}", hint=f"use one of: {', '.join(ENGINES)}")
     request = JobRequest(
         schema_version=1,
         circuit_sha256=circuit.sha256,

@@ -23,6 +23,17 @@ from quantumai.scheduler.decision import Decision
 from quantumai.scheduler.planner import FleetMember, Plan
 
 Progress = Callable[[str], None]
+_INDEXED = (
+    "job_id",
+    "tenant",
+    "backend_id",
+    "pqc_suite",
+    "crypto_mode",
+    "calibration_snapshot_id",
+    "em_method",
+    "signature",
+    "created_at",
+)
 
 
 @dataclass(frozen=True)
@@ -148,9 +159,7 @@ def _index_manifest(
     desk: Desk, job: PreparedJob, envelope: bytes, runtime_s: float, made: dict[str, bytes]
 ) -> None:
     view = flat_view(parse_envelope(envelope))
-    columns = ("job_id", "tenant", "backend_id", "pqc_suite", "crypto_mode")
-    columns += ("calibration_snapshot_id", "em_method", "signature", "created_at")
-    row = {column: view[column] for column in columns}
+    row = {column: view[column] for column in _INDEXED}
     desk.database.insert("manifests", row | {"s3_path": manifest_key(view["job_id"])})
     assessment = parse_canonical_json(made["assessment"])
     desk.database.insert(

@@ -183,9 +183,7 @@ def _candidates(placement: Placement, wanted: Wanted) -> list[Candidate]:
     found = []
     for method in wanted.methods:
         expected = forecast(model, method, wanted.shots, wanted.tolerance)
-        factors = score_factors(
-            placement.member.entry, expected, wanted.shots, wanted.crypto_mode
-        )
+        factors = score_factors(placement.member.entry, expected, wanted.shots, wanted.crypto_mode)
         too_dear = wanted.max_cost is not None and factors.cost > wanted.max_cost
         refused = f"costs {factors.cost:.4g} USD, above --max-cost" if too_dear else ""
         found.append(Candidate(placement.member.entry.backend_id, expected, factors, refused))
@@ -197,7 +195,9 @@ def _choose(
 ) -> Choice:
     allowed = [candidate for candidate in candidates if not candidate.refused]
     if not allowed:
-        reasons = [f"{c.backend_id} {c.refused}" for c in (*considered, *candidates) if c.refused]
+        refusals = [(c.backend_id, c.refused) for c in considered if c.refused]
+        refusals += [(c.backend_id, c.refused) for c in candidates]
+        reasons = [f"{backend_id} {refused}" for backend_id, refused in refusals]
         raise NoCandidateError(
             "no backend and method is left: " + "; ".join(dict.fromkeys(reasons)),
             hint="relax --crypto-mode, --max-cost, --backend or --em",
