@@ -57,7 +57,7 @@ def _run(arguments: list[str] | None) -> int:
         code = app(args=arguments, prog_name="qai", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except QuantumAIError as error:
-        return _fail(str(error), error.hint, error.exit_code)
+        return _fail(str(error), error.hint or "see `qai --help`", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", "the next command marks the job failed", INTERRUPTED)
     except BrokenPipeError:
@@ -84,8 +84,7 @@ def _usage_error(error: Exception) -> int:
 def _fail(message: str, hint: str, code: int) -> int:
     """One line for the error and one for the hint, on stderr; stdout stays empty for --json."""
     print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
-    if hint:
-        print("hint:", " ".join(hint.split()), file=sys.stderr)  # noqa: T201
+    print("hint:", " ".join(hint.split()), file=sys.stderr)  # noqa: T201
     return code
 
 

@@ -89,12 +89,7 @@ def export(
 
     with open_home() as home:
         desk = home.desk()
-        try:
-            written = export_evidence(desk, find_job(desk, job).job_id, folder)
-        except OSError as error:
-            raise BadInputError(
-                f"cannot write to {folder}: {error.strerror}", hint="give another directory"
-            ) from None
+        written = export_evidence(desk, find_job(desk, job).job_id, folder)
     show(f"{len(written)} files in {folder}")
     show("The trust file goes apart, by a way that its reader trusts: qai trust export")
 
@@ -144,12 +139,13 @@ def _verify_file(
 ) -> VerificationReport:
     from quantumai.provenance.verification import verify_manifest
 
+    envelope = _read(file, "manifest")
     sibling = file.with_name("proof.json")
     proof = proof or (sibling if sibling.is_file() else None)
     if artefacts and not artefacts.is_dir():
         raise BadInputError(f"{artefacts} is no directory", hint="give the folder of artefacts")
     return verify_manifest(
-        _read(file, "manifest"),
+        envelope,
         _finder(artefacts or file.with_name("artefacts")),
         _read(proof, "proof") if proof else None,
         trust,

@@ -12,8 +12,6 @@ REPLAY_DIFFERS = 10
 
 def replay(job: JobId, as_json: AsJson = False) -> None:
     """Recompute features, policy, decision and result; exit 10 where they differ."""
-    from dataclasses import asdict, is_dataclass
-
     import msgspec
 
     from quantumai.jobs.history import find_job
@@ -22,17 +20,17 @@ def replay(job: JobId, as_json: AsJson = False) -> None:
 
     with open_home() as home:
         desk = home.desk()
-        job_id = find_job(desk, job).job_id
-        report = replay_job(desk, job_id)
+        report = replay_job(desk, find_job(desk, job).job_id)
     if as_json:
-        plain = asdict(report) if is_dataclass(report) else msgspec.to_builtins(report)
-        show_json({"job_id": job_id, **plain})
+        show_json(msgspec.to_builtins(report))
     else:
         for step in report.steps:
             show(f"{'equal' if step.equal else 'DIFFERS':<8} {step.name}")
             if not step.equal:
                 for line in wrapped(step.difference, " " * 9):
                     show(line)
-        outcome = "equal" if report.equal else "NOT equal"
-        show(f"{outcome}: job {job_id} recomputed, compared to {report.digits} digits")
+        if report.bit_equal:
+            show("equal, bit for bit")
+        else:
+            show(f"{'equal' if report.equal else 'NOT equal'} to {report.digits} digits")
     raise typer.Exit(0 if report.equal else REPLAY_DIFFERS)

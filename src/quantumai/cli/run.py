@@ -58,7 +58,7 @@ def run(
     from quantumai.circuits.loading import load_circuit_file
     from quantumai.jobs.request import prepare_job
     from quantumai.services.admission import admit
-    from quantumai.services.wiring import catalogue_path, home_root
+    from quantumai.services.wiring import catalogue_path, home_root, open_simulator
 
     if report is not None:
         _require_writable(report)
@@ -75,7 +75,7 @@ def run(
         seed=seed,
         engine=engine,
     )
-    job = admit(prepared, load_catalogue(catalogue_path(home_root())))
+    job = admit(prepared, load_catalogue(catalogue_path(home_root())), open_simulator(engine))
 
     from quantumai.jobs.evidence import manifest_bytes, verify_job
     from quantumai.jobs.run_job import run_job

@@ -43,7 +43,7 @@ def run(
     from quantumai.jobs.request import prepare_job
     from quantumai.jobs.run_job import run_job
     from quantumai.services.admission import admit
-    from quantumai.services.wiring import catalogue_path, home_root, open_home
+    from quantumai.services.wiring import catalogue_path, home_root, open_home, open_simulator
 
     prepared = prepare_job(
         _loaded(circuit),
@@ -57,7 +57,8 @@ def run(
         seed=seed,
         engine=engine,
     )
-    job = admit(prepared, load_catalogue(catalogue_path(home or home_root())))
+    catalogue = load_catalogue(catalogue_path(home or home_root()))
+    job = admit(prepared, catalogue, open_simulator(engine))
     with open_home(home) as opened:
         return run_job(opened.desk(), job, progress or _silent)
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantumai.backends.catalogue import BackendEntry
+from quantumai.backends.simulator import Simulator
 from quantumai.errors import BadInputError, NoCandidateError
 from quantumai.jobs.request import JobRequest, PreparedJob
 
 
-def admit(job: PreparedJob, catalogue: Sequence[BackendEntry]) -> PreparedJob:
-    """Return the job if the catalogue has a backend and a method for it.
+def admit(job: PreparedJob, catalogue: Sequence[BackendEntry], simulator: Simulator) -> PreparedJob:
+    """Return the job if the simulator and the catalogue have room for it.
 
-    Raises `BadInputError` for an unknown backend and `NoCandidateError` where every one of them
-    lacks the crypto mode or the qubits, or costs too much.
+    Raises `BadInputError` for an unknown backend or a circuit too wide to simulate, and
+    `NoCandidateError` where every backend lacks the crypto mode or the qubits, or costs too much.
     """
     request = job.request
+    if job.circuit.num_qubits > simulator.max_qubits:
+        raise BadInputError(
+            f"the circuit has {job.circuit.num_qubits} qubits, the {simulator.name} engine "
+            f"simulates at most {simulator.max_qubits}",
+            hint="cut the circuit down; nothing was spent",
+        )
     named = [entry for entry in catalogue if request.backend_id in (None, entry.backend_id)]
     if not named:
         known = ", ".join(entry.backend_id for entry in catalogue)
