@@ -1,10 +1,9 @@
-"""One job from Python: a Bell pair, measured, mitigated, signed and verified."""
+"""One job from Python: any Qiskit circuit in, a mitigated, signed and verified answer out."""
+
+from qiskit.circuit.library import efficient_su2
 
 import quantumai
-from qiskit import QuantumCircuit
 
-circuit = QuantumCircuit(2, name="bell")
-circuit.h(0)
-circuit.cx(0, 1)
-report = quantumai.run(circuit, ["ZZ", "XX"], shots=8000)
+circuit = efficient_su2(4, reps=1).assign_parameters([0.1 * i for i in range(16)])
+report = quantumai.run(circuit, ["IIIZ", "IIZZ"], shots=8000)
 print(report.backend_id, report.em_method, report.observables, "verified:", report.verified)

@@ -1,10 +1,10 @@
 """Runs one job again and again in forked children, killed by SIGKILL before the k-th write.
 
-    kill_driver.py BASE_HOME CIRCUIT FOLDER
+    kill_driver.py BASE_HOME CIRCUIT FOLDER STEP
 
-Each child works on a copy of BASE_HOME at FOLDER/<k> and dies before its k-th storage call, for
-every k, until one lives through. Storage calls are those that make something durable: the rows
-that the database writes, and each write, sync, link and rename of a file.
+Each child works on a copy of BASE_HOME (which need not exist) at FOLDER/<k> and dies before its
+k-th storage call, for every STEP-th k, until one lives through. Storage calls are those that make
+something durable: the rows that the database writes, and each sync, link and rename of a file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 import qiskit.qasm2  # noqa: F401 - imported once here and not in every child
 
+import quantumai.jobs.replay
+import quantumai.jobs.run_job
 import quantumai.sdk.client  # noqa: F401
-import quantumai.jobs.replay  # noqa: F401
-import quantumai.jobs.run_job  # noqa: F401
 from quantumai.storage.sql_database import SqlDatabase
 
 _FILE_CALLS = ("open", "write", "fsync", "link", "rename", "replace", "unlink", "mkdir")
@@ -54,9 +54,11 @@ def child(home: Path, circuit: Path, number: int) -> None:
     run(circuit, ["ZZIIII"], shots=100, em="none", home=home, seed="kill")
 
 
-def drive(base: Path, circuit: Path, folder: Path) -> None:
-    for number in count(1):
-        home = Path(shutil.copytree(base, folder / f"{number:03d}"))
+def drive(base: Path, circuit: Path, folder: Path, step: int) -> None:
+    for number in count(1, step):
+        home = folder / f"{number:04d}"
+        if base.exists():
+            shutil.copytree(base, home)
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -72,4 +74,4 @@ def drive(base: Path, circuit: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    drive(*map(Path, sys.argv[1:]))
+    drive(*map(Path, sys.argv[1:4]), int(sys.argv[4]))

@@ -54,12 +54,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str] | None) -> int:
     try:
+        # Typer turns an interrupt into this code and says nothing.
         code = app(args=arguments, prog_name="qai", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        return _interrupted() if code == INTERRUPTED else int(code or 0)
     except QuantumAIError as error:
         return _fail(str(error), error.hint or "see `qai --help`", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", "the next command marks the job failed", INTERRUPTED)
+        return _interrupted()
     except BrokenPipeError:
         return _broken_pipe()
     except Exception as error:
@@ -86,6 +87,12 @@ def _fail(message: str, hint: str, code: int) -> int:
     print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
     print("hint:", " ".join(hint.split()), file=sys.stderr)  # noqa: T201
     return code
+
+
+def _interrupted() -> int:
+    return _fail(
+        "interrupted", "a job that was running is marked failed; run it again", INTERRUPTED
+    )
 
 
 def _broken_pipe() -> int:

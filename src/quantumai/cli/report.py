@@ -32,13 +32,16 @@ th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid #e8
 th { color: #5b6b7c; font-weight: 600; } td.n, th.n { text-align: right; }
 tr.chosen td { background: #e9f6ef; font-weight: 600; }
 code, pre, .mono { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 13px; }
-pre { overflow-x: auto; line-height: 1.15; font-size: 12px; } .hash { overflow-wrap: anywhere; }
+pre { overflow-x: auto; line-height: 1.05; font-size: 12px; } .hash { overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; } svg text { font-size: 13px; fill: #33414f; }
-svg .axis { fill: #5b6b7c; } svg .named { font-weight: 600; paint-order: stroke; stroke: #fff; stroke-width: 5px; } svg text.mono { font-size: 13px; }
+svg .axis { fill: #5b6b7c; }
+svg .named { font-weight: 600; paint-order: stroke; stroke: #fff; stroke-width: 5px; }
+svg text.mono { font-size: 13px; }
 .grid { stroke: #e8edf2; } .zero { stroke: #9aa8b5; }
 .other { fill: #9db4cc; } .win { fill: #14804a; } .refused { fill: #d9c7c7; }
 .raw { fill: #d9822b; stroke: none; } .mitigated { fill: #14804a; } .ideal { fill: #1c2733; }
-.whisker { stroke-width: 2; } .whisker.raw { stroke: #d9822b; } .whisker.mitigated { stroke: #14804a; }
+.whisker { stroke-width: 2; } .whisker.raw { stroke: #d9822b; }
+.whisker.mitigated { stroke: #14804a; }
 .badge { display: inline-block; padding: 3px 12px; border-radius: 14px; color: #fff;
   font-weight: 600; background: #14804a; } .badge.bad { background: #b3261e; }
 .key i { display: inline-block; width: 11px; height: 11px; border-radius: 6px;

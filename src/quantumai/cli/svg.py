@@ -51,7 +51,8 @@ def bar_chart(bars: Sequence[Bar]) -> str:
         length = max(1.0, bar.value / longest * (_RIGHT - _LEFT))
         parts.append(_text(_LEFT - 10, y + 14, bar.label, "end"))
         parts.append(
-            f'<rect class="{bar.kind}" x="{_LEFT}" y="{y}" width="{length:.1f}" height="18" rx="3"/>'
+            f'<rect class="{bar.kind}" x="{_LEFT}" y="{y}" '
+            f'width="{length:.1f}" height="18" rx="3"/>'
         )
         parts.append(_text(_LEFT + length + 8, y + 14, bar.text))
     return _svg(16 + 26 * len(bars), parts)
@@ -111,7 +112,9 @@ def scatter_chart(points: Sequence[Point], x_name: str, y_name: str) -> str:
 
 def _ticks(low: float, high: float) -> list[float]:
     """About six round numbers that enclose [low, high]."""
-    span = (high - low) or abs(high) or 1.0
+    size = max(1.0, abs(low), abs(high))
+    # Values that are all but equal get an axis of their own size, not one of rounding errors.
+    span = high - low if high - low > 1e-6 * size else size
     step = 10 ** math.floor(math.log10(span / 5))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)
     first, last = math.floor(low / step), math.ceil(high / step)

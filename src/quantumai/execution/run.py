@@ -77,8 +77,10 @@ def run_method(
 ) -> Outcome:
     """Spend `shots` at each of the method's noise factors and estimate all observables.
 
-    `noise` is the true channel and only the simulator sees it; the mitigator is given `confusion`,
-    an estimate. Randomness: stream "folding", and "shots/<basis>" for each basis.
+    `noise` is the channel and only the simulator sees it; the mitigator is given `confusion`. Where
+    both are of one snapshot, as in a job, that is the exact readout error, which flatters REM, and
+    folding scales the noise exactly, which flatters ZNE. Randomness: stream "folding", and
+    "shots/<basis>" for each basis.
     """
     paulis = [transpiled.place(pauli) for pauli in observables]
     bases = measurement_bases(paulis)

@@ -16,7 +16,7 @@ from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, EvidenceError, NotFoundError, StorageError
 from quantumai.jobs.desk import Desk, artefact_key, manifest_key, proof_key
 from quantumai.jobs.history import find_row
-from quantumai.jobs.request import JobRequest, PreparedJob
+from quantumai.jobs.request import JobRequest, PreparedJob, prepare_job
 from quantumai.jobs.states import JobState
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.report import VerificationReport
@@ -56,7 +56,12 @@ class Evidence:
     def __init__(self, desk: Desk, job_id: str) -> None:
         self._objects = desk.objects
         self.envelope = manifest_bytes(desk, job_id)
-        statement, manifest = parse_run_manifest(parse_envelope(self.envelope).payload)
+        try:
+            statement, manifest = parse_run_manifest(parse_envelope(self.envelope).payload)
+        except BadInputError as error:
+            raise _damaged(f"the manifest of job {job_id} is damaged: {error}") from None
+        if manifest.job_id != job_id:
+            raise _damaged(f"the manifest of job {job_id} is that of job {manifest.job_id}")
         self.digests: Mapping[str, str] = statement.digests
         self.manifest: RunManifest = manifest
 
@@ -65,10 +70,8 @@ class Evidence:
         digest = self.digests.get(name)
         data = None if digest is None else find_artefact(self._objects, digest)
         if data is None or sha256_hex(data) != digest:
-            raise EvidenceError(
-                f"artefact {name!r} of job {self.manifest.job_id} is missing or damaged",
-                hint="restore the object store from a backup",
-            )
+            job_id = self.manifest.job_id
+            raise _damaged(f"artefact {name!r} of job {job_id} is missing or damaged")
         return data
 
     def json(self, name: str) -> Any:
@@ -76,10 +79,28 @@ class Evidence:
         return parse_canonical_json(self.artefact(name))
 
     def job(self) -> PreparedJob:
-        """The request and the circuit as they were submitted."""
-        request = msgspec.convert(self.json("request"), JobRequest)
-        circuit = load_circuit(self.artefact("circuit").decode(), name=request.circuit_name)
-        return PreparedJob(request, circuit)
+        """The request and the circuit as they were submitted, checked as if submitted now."""
+        try:
+            request = msgspec.convert(self.json("request"), JobRequest)
+            circuit = load_circuit(self.artefact("circuit").decode(), name=request.circuit_name)
+            job = prepare_job(
+                circuit,
+                request.observables,
+                shots=request.shots,
+                crypto_mode=request.crypto_mode,
+                backend=request.backend,
+                em=request.em,
+                tolerance=request.tolerance,
+                max_cost=request.max_cost,
+                seed=request.seed,
+                engine=request.engine,
+            )
+        except (BadInputError, ValueError) as error:
+            reason = f"is not one that this version takes: {error}"
+            raise _damaged(f"the request of job {self.manifest.job_id} {reason}") from None
+        if job.request != request or request.sha256 != self.manifest.request_sha256:
+            raise _damaged(f"the request of job {self.manifest.job_id} contradicts its evidence")
+        return job
 
     def fleet(self) -> tuple[FleetMember, ...]:
         """The backends as the scheduler saw them."""
@@ -103,7 +124,10 @@ def manifest_bytes(desk: Desk, job_id: str) -> bytes:
         raise NotFoundError(
             f"job {job_id} has no manifest: {row['state']}, {reason}", hint="run it again"
         )
-    return desk.objects.get(manifest_key(job_id))
+    try:
+        return desk.objects.get(manifest_key(job_id))
+    except NotFoundError:
+        raise _damaged(f"the manifest of job {job_id} is missing") from None
 
 
 def find_artefact(objects: ObjectStore, sha256: str) -> bytes | None:
@@ -123,22 +147,33 @@ def verify_job(desk: Desk, job_id: str, trust: TrustFile | None = None) -> Verif
         proof = None
     if trust is None:
         trust = desk.open_sealer().export_trust(CryptoMode.CLASSICAL)
-    return verify_manifest(
+    report = verify_manifest(
         envelope, lambda digest: find_artefact(desk.objects, digest), proof, trust
     )
+    if report.verified:
+        Evidence(desk, job_id)  # a true manifest, but is it this job's?
+    return report
 
 
 def export_evidence(desk: Desk, job_id: str, folder: Path) -> tuple[Path, ...]:
     """Write manifest.json, proof.json and artefacts/<sha256> into a new or empty folder."""
     evidence = Evidence(desk, job_id)
-    files = {"manifest.json": evidence.envelope, "proof.json": desk.objects.get(proof_key(job_id))}
-    files |= {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInputError(f"{folder} is not an empty folder", hint="name a new folder")
     try:
+        proof = desk.objects.get(proof_key(job_id))
+    except NotFoundError:
+        raise _damaged(f"the proof of job {job_id} is missing") from None
+    files = {"manifest.json": evidence.envelope, "proof.json": proof}
+    files |= {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInputError(f"{folder} is not an empty folder", hint="name a new folder")
         (folder / "artefacts").mkdir(parents=True)
         for name, data in files.items():
             (folder / name).write_bytes(data)
     except OSError as error:
         raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
     return tuple(folder / name for name in files)
+
+
+def _damaged(what: str) -> EvidenceError:
+    return EvidenceError(what, hint="restore the object store from a backup")

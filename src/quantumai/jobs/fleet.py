@@ -12,6 +12,7 @@ from quantumai.backends.catalogue import BackendEntry
 from quantumai.canonical import sha256_hex
 from quantumai.errors import EvidenceError
 from quantumai.jobs.desk import artefact_key
+from quantumai.jobs.evidence import find_artefact
 from quantumai.scheduler.planner import FleetMember
 from quantumai.storage.database import Database, Row
 from quantumai.storage.objects import ObjectStore
@@ -92,9 +93,10 @@ def _digest(row: Row) -> str:
 
 
 def _load(objects: ObjectStore, digest: str) -> CalibrationSnapshot:
-    data = objects.get(artefact_key(digest))
-    if sha256_hex(data) != digest:
+    data = find_artefact(objects, digest)
+    if data is None or sha256_hex(data) != digest:
         raise EvidenceError(
-            f"stored calibration {digest[:12]} is damaged", hint="restore it from a backup"
+            f"stored calibration {digest[:12]} is missing or damaged",
+            hint="restore the object store from a backup",
         )
     return CalibrationSnapshot.from_bytes(data)

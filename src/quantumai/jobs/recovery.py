@@ -1,4 +1,4 @@
-"""After a crash: jobs whose process is gone are marked failed, with where they stood."""
+"""Marking jobs failed, above all those whose process is gone."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ def fail_interrupted(desk: Desk) -> list[str]:
             job_id = row["job_id"]
             if desk.run_locks.is_held(job_id):
                 continue
-            changed = desk.database.update(
-                "jobs",
-                {"job_id": job_id, "state": state},
-                {
-                    "state": JobState.FAILED,
-                    "updated_at": desk.now(),
-                    "failure_code": INTERRUPTED,
-                    "failure_reason": f"its process died while the job was {state}",
-                },
-            )
+            if fail_job(desk, job_id, INTERRUPTED, f"its process died while the job was {state}"):
+                failed.append(job_id)
             desk.run_locks.forget(job_id)
-            failed += [job_id] * changed
     return failed
+
+
+def fail_job(desk: Desk, job_id: str, code: str, reason: str) -> bool:
+    """Mark an unfinished job failed; False if it is finished, which stays as it is."""
+    failure = {
+        "state": JobState.FAILED,
+        "updated_at": desk.now(),
+        "failure_code": code,
+        "failure_reason": reason,
+    }
+    return any(
+        desk.database.update("jobs", {"job_id": job_id, "state": state}, failure)
+        for state in UNFINISHED
+    )

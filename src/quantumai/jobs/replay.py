@@ -10,13 +10,20 @@ from typing import Any
 import msgspec
 
 from quantumai.canonical import canonical_json, parse_canonical_json
+from quantumai.errors import EvidenceError
 from quantumai.jobs.computation import execute, plan_job
 from quantumai.jobs.desk import Desk
-from quantumai.jobs.evidence import Evidence
+from quantumai.jobs.evidence import Evidence, verify_job
+from quantumai.provenance.report import Outcome
 from quantumai.scheduler.decision import Decision
 
 DIGITS = 9
-"""Across processors numbers are compared to this many significant digits."""
+"""Across processors numbers are compared to this many significant digits; whole numbers exactly."""
+
+_ZERO = 1e-12
+"""Numbers this close are equal, whatever their digits: values that cancel to zero share none."""
+
+_ABSENT = object()
 
 
 class ReplayStep(msgspec.Struct, frozen=True):
@@ -39,8 +46,18 @@ class ReplayReport(msgspec.Struct, frozen=True):
 
 
 def replay_job(desk: Desk, job_id: str) -> ReplayReport:
-    """Recompute features, policy, decision and result from the manifest's evidence."""
+    """Recompute features, policy, decision and result from the manifest's evidence.
+
+    Raises `EvidenceError` where that does not verify: to agree with a forgery would say nothing.
+    """
     evidence = Evidence(desk, job_id)
+    verification = verify_job(desk, job_id)
+    if not verification.verified:
+        wrong = next(check for check in verification.checks if check.status is not Outcome.OK)
+        raise EvidenceError(
+            f"job {job_id} does not verify, so it is not replayed: {wrong.name}: {wrong.detail}",
+            hint=f"qai manifest verify {job_id}",
+        )
     job, fleet = evidence.job(), evidence.fleet()
     sealed = evidence.json("decision")
     simulator = desk.open_simulator(job.request.engine)
@@ -83,19 +100,23 @@ def differences(sealed: Any, again: Any, path: str = "") -> Iterator[str]:
     """Where two JSON values differ beyond `DIGITS`, in document order, one line each."""
     if isinstance(sealed, dict) and isinstance(again, dict):
         for key in sorted(sealed.keys() | again.keys()):
-            yield from differences(sealed.get(key), again.get(key), f"{path}.{key}")
+            old, new = sealed.get(key, _ABSENT), again.get(key, _ABSENT)
+            yield from differences(old, new, f"{path}.{key}")
     elif isinstance(sealed, list) and isinstance(again, list):
-        for index, (old, new) in enumerate(zip_longest(sealed, again)):
+        for index, (old, new) in enumerate(zip_longest(sealed, again, fillvalue=_ABSENT)):
             yield from differences(old, new, f"{path}[{index}]")
     elif not _same(sealed, again):
-        yield f"{path.lstrip('.')}: sealed {sealed!r}, recomputed {again!r}"[:300]
+        yield f"{path.lstrip('.')}: sealed {_shown(sealed)}, recomputed {_shown(again)}"
 
 
 def _same(sealed: Any, again: Any) -> bool:
-    numbers = isinstance(sealed, int | float) and isinstance(again, int | float)
-    if numbers and not isinstance(sealed, bool) and not isinstance(again, bool):
-        return isclose(sealed, again, rel_tol=10.0**-DIGITS, abs_tol=10.0**-DIGITS)
+    if {type(sealed), type(again)} in ({float}, {int, float}):  # 1.0 is written as 1
+        return isclose(sealed, again, rel_tol=10.0**-DIGITS, abs_tol=_ZERO)
     return type(sealed) is type(again) and bool(sealed == again)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _ABSENT else f"{value!r:.120}"
 
 
 def _features(decision: dict[str, Any]) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -87,14 +87,19 @@ def prepare_job(
     engine: str = ENGINES[0],
 ) -> PreparedJob:
     """Check everything that needs no home; raises `BadInputError` at the first mistake."""
+    for name, text in {"crypto mode": crypto_mode, "backend": backend, "em": em}.items():
+        if not isinstance(text, str):
+            raise BadInputError(f"{name} must be text, not a {type(text).__name__}")
+    if not (seed is None or isinstance(seed, str)):
+        raise BadInputError(f"seed must be text, not a {type(seed).__name__}", hint='seed="7"')
     paulis = parse_observables(observables, circuit.num_qubits)
     if type(shots) is not int or not 1 <= shots <= MAX_SHOTS:
-        raise BadInputError(f"shots must be from 1 to {MAX_SHOTS}, not {shots}")
+        raise BadInputError(f"shots must be from 1 to {MAX_SHOTS}, not {_shown(shots)}")
     split_shots(shots, len(measurement_bases(paulis)))
-    if not (isfinite(tolerance) and 0 < tolerance <= 2):
-        raise BadInputError(f"tolerance must be above 0 and at most 2, not {tolerance}")
-    if max_cost is not None and not (isfinite(max_cost) and max_cost > 0):
-        raise BadInputError(f"max-cost must be a positive number of USD, not {max_cost}")
+    if not (_is_finite(tolerance) and 0 < tolerance <= 2):
+        raise BadInputError(f"tolerance must be above 0 and at most 2, not {_shown(tolerance)}")
+    if max_cost is not None and not (_is_finite(max_cost) and max_cost > 0):
+        raise BadInputError(f"max-cost must be a positive number of USD, not {_shown(max_cost)}")
     if em != AUTO:
         find_method(em)
     if engine not in ENGINES:
@@ -115,3 +120,15 @@ def prepare_job(
         engine=engine,
     )
     return PreparedJob(request, circuit)
+
+
+def _is_finite(value: object) -> bool:
+    """Whether `value` is a number that a float holds (not a truth value, NaN or 10**400)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
+def _shown(value: object) -> str:
+    """A value from the caller in one short line; Python refuses to write out very long integers."""
+    return "that" if isinstance(value, int) and abs(value) >= 10**20 else f"{value!r:.40}"

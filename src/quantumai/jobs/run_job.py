@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from quantumai.errors import QuantumAIError, StorageError
 from quantumai.jobs.computation import execute, plan_job
 from quantumai.jobs.desk import Desk, decision_key, manifest_key
 from quantumai.jobs.evidence import CALIBRATION_PREFIX, inputs_of, store_artefacts
+from quantumai.jobs.recovery import INTERRUPTED, fail_job
 from quantumai.jobs.report import JobReport, load_report
 from quantumai.jobs.request import PreparedJob
 from quantumai.jobs.sealing import seal_decision, seal_manifest
@@ -62,11 +64,11 @@ def run_job(desk: Desk, job: PreparedJob, progress: Progress) -> JobReport:
         _submit(desk, job, job_id, created_at)
         try:
             _carry_out(desk, work, progress)
-        except QuantumAIError as error:
-            _record_failure(desk, job_id, error.code, str(error))
-            raise
-        except KeyboardInterrupt:
-            _record_failure(desk, job_id, "interrupted", "interrupted by the user")
+        except BaseException as error:
+            # What went wrong is the error to tell, even if it keeps us from writing it down too.
+            # The next command then finds the job without its process.
+            with suppress(StorageError):
+                fail_job(desk, job_id, *_code_and_reason(error))
             raise
     progress("verifying")
     return load_report(desk, job_id)
@@ -125,17 +127,12 @@ def _advance(desk: Desk, job_id: str, state: JobState, values: dict[str, Any]) -
         raise StorageError(f"job {job_id} is no longer {state}: another process changed it")
 
 
-def _record_failure(desk: Desk, job_id: str, code: str, reason: str) -> None:
-    desk.database.update(
-        "jobs",
-        {"job_id": job_id},
-        {
-            "state": JobState.FAILED,
-            "updated_at": desk.now(),
-            "failure_code": code,
-            "failure_reason": reason,
-        },
-    )
+def _code_and_reason(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted by the user"
+    if isinstance(error, QuantumAIError):
+        return error.code, " ".join(str(error).split())
+    return QuantumAIError.code, " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _decision_row(desk: Desk, decision: Decision) -> dict[str, Any]:

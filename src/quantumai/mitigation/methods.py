@@ -20,9 +20,6 @@ from quantumai.mitigation.readout import Array
 UNPHYSICAL_SIGMAS = 3.0
 """An estimate this many standard errors beyond [-1, 1] is refused."""
 
-_ROUNDING = 1e-9
-"""Weights sum to one but for rounding: all shots agreeing (standard error 0) is no fault."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -103,7 +100,7 @@ class LinearMethod:
         weights = self.weights(noise_factors)
         extrapolated = weights @ values
         errors = np.sqrt(weights**2 @ std_errs**2)
-        refused = np.abs(extrapolated) > 1 + _ROUNDING + UNPHYSICAL_SIGMAS * errors
+        refused = np.abs(extrapolated) > 1 + UNPHYSICAL_SIGMAS * errors
         if len(noise_factors) == 1:
             refused[:] = False
         plain = "rem" if self.corrects_readout else "none"

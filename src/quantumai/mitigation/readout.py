@@ -50,6 +50,9 @@ class Confusion:
         return float(offsets @ offsets) * (prior_variance if len(support) > 1 else 1.0)
 
 
+PRIOR_SHOTS = 2.0
+"""Two of each, as Agresti and Coull have it for a share (Am. Stat. 52, 119, 1998)."""
+
 RAW_FACTORS = np.array([1.0, -1.0])
 
 
@@ -74,11 +77,16 @@ def read_values(
     """Means and standard errors of the Paulis measured in one basis.
 
     `histograms` holds counts, shape (noise factors, 2**n); both answers have shape
-    (noise factors, Paulis). The standard error is the sample one, so it is 0 when all shots agree.
+    (noise factors, Paulis).
+
+    The means are plain. The standard errors count `PRIOR_SHOTS` more at the largest and at the
+    smallest weight: when all shots agree, the sample's own spread is 0 and promises too much.
     """
     shots = histograms.sum(axis=1, keepdims=True)
     weights = np.stack([outcome_weights(pauli, confusion) for pauli in paulis], axis=1)
-    means = histograms @ weights / shots
-    mean_squares = histograms @ weights**2 / shots
-    variances = np.clip(mean_squares - means**2, 0.0, None) / np.maximum(shots - 1, 1)
-    return means, np.sqrt(variances)
+    sums, squares = histograms @ weights, histograms @ weights**2
+    ends = np.stack([weights.min(axis=0), weights.max(axis=0)])
+    counted = shots + 2 * PRIOR_SHOTS
+    centres = (sums + PRIOR_SHOTS * ends.sum(axis=0)) / counted
+    spreads = (squares + PRIOR_SHOTS * (ends**2).sum(axis=0)) / counted - centres**2
+    return sums / shots, np.sqrt(spreads / shots)

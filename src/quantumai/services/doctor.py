@@ -1,6 +1,6 @@
 """What is installed here, what works, and what to do about the rest.
 
-Looking changes nothing: keys and sealing are tried in a throw-away home. Nothing raises, since a
+Looking makes no home: keys and sealing are tried in a throw-away one. Nothing raises, since a
 broken home is just what the doctor is asked about.
 """
 

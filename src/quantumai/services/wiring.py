@@ -120,9 +120,11 @@ def open_simulator(engine: str) -> Simulator:
         from quantumai.backends.aer_simulator import AerSimulator
 
         return AerSimulator()
-    from quantumai.backends.channel_simulator import ChannelSimulator
+    if engine == "channel":
+        from quantumai.backends.channel_simulator import ChannelSimulator
 
-    return ChannelSimulator()
+        return ChannelSimulator()
+    raise BadInputError(f"unknown engine {engine!r}")
 
 
 def utc_now() -> datetime:

@@ -83,7 +83,7 @@ def test_agreeing_shots_are_no_fault(name: str, value: float) -> None:
         folds = choose_folds(method.noise_factors, num_gates, rng)
         factors = achieved_noise_factors(method.noise_factors, folds)
         shape = (len(factors), 1)
-        estimate = method.estimate(factors, np.full(shape, value), np.zeros(shape))
+        estimate = method.estimate(factors, np.full(shape, value), np.full(shape, 1e-7))
         assert estimate.fallbacks == ("",), num_gates
         assert estimate.values[0] == pytest.approx(value)
         assert np.isfinite(estimate.std_errs[0])

@@ -62,20 +62,32 @@ def test_standard_errors_against_monte_carlo(corrected: bool) -> None:
     np.testing.assert_allclose(values.mean(axis=0), expected, atol=5 * errors.mean() / 63)
 
 
-def test_standard_error_is_the_sample_one() -> None:
-    """30 of +1 and 10 of -1: the textbook's sqrt(s^2 / n), s^2 with n - 1."""
-    outcomes = np.array([1.0] * 30 + [-1.0] * 10)
+def test_standard_error_is_that_of_agresti_and_coull() -> None:
+    """30 of +1 and 10 of -1: twice the standard error of the share 32 of 44, over 40 shots."""
     values, errors = read_values(np.array([[30.0, 10.0]]), ["Z"], None)
-    assert values[0, 0] == outcomes.mean()
-    assert errors[0, 0] == pytest.approx(outcomes.std(ddof=1) / np.sqrt(40))
+    assert values[0, 0] == 0.5
+    share = 32 / 44
+    assert errors[0, 0] == pytest.approx(2 * np.sqrt(share * (1 - share) / 40))
 
 
-def test_one_shot_and_unanimous_shots_have_no_spread() -> None:
+@pytest.mark.parametrize("shots", [20, 100, 1000])
+@pytest.mark.parametrize("expected_flips", [0.3, 1.0, 2.0, 3.0, 4.0, 8.0])
+def test_two_standard_errors_hold_the_value_near_one(shots: int, expected_flips: float) -> None:
+    """Where all shots often agree, 1.96 standard errors hold the value nearly 95 times in 100."""
+    rng = np.random.default_rng(shots)
+    flips = rng.binomial(shots, expected_flips / shots, size=4000).astype(float)
+    values, errors = read_values(np.stack([shots - flips, flips], axis=1), ["Z"], None)
+    held = np.abs(values[:, 0] - (1 - 2 * expected_flips / shots)) <= 1.96 * errors[:, 0]
+    assert np.mean(held) > 0.9
+
+
+def test_one_shot_and_unanimous_shots_still_have_an_error() -> None:
     _, one = read_values(np.array([[0.0, 1.0]]), ["Z"], None)
     _, many = read_values(
         np.array([[0.0, 77.0]]), ["Z"], Confusion(np.array([0.1]), np.ones(1) / 4)
     )
-    np.testing.assert_allclose([one, many], 0, atol=1e-8)
+    assert one[0, 0] > 0.9
+    assert 1 / 77 < many[0, 0] < 8 / 77
 
 
 def test_contrast_is_what_readout_leaves_of_a_value() -> None:

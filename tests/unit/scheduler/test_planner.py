@@ -124,7 +124,7 @@ def _brute_force(wanted: Wanted, fleet: list[FleetMember]) -> dict[tuple[str, st
         {"crypto_mode": CryptoMode.CLASSICAL},
         {"methods": (METHODS["zne"], METHODS["rem+zne"])},
     ],
-    ids=str,
+    ids=lambda changes: "-".join(changes) or "as-wanted",
 )
 def test_the_choice_is_the_argmax(changes: dict[str, Any]) -> None:
     scores = _brute_force(replace(WANTED, **changes), FLEET)
