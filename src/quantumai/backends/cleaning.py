@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantumai.backends.calibration import EdgeCalibration, QubitCalibration, Repair
+from quantumai.backends.noise import relaxation_loss
 
 # At 0.5 the process fidelity is 0.375 (0.0625 is pure noise): most of what comes out is not the
 # gate. Vendors write 1.0 for "no value", which is above it too.
@@ -58,18 +59,12 @@ class Cleaned:
 def relaxation_infidelity(duration_s: float, times_s: Sequence[tuple[float, float]]) -> float:
     """Average gate infidelity that relaxation alone causes on qubits with (T1, T2) `times_s`.
 
-    A gate followed by relaxation on each of n qubits has the process fidelity
-    F_pro = prod_q (1 + exp(-t/T1_q) + 2 exp(-t/T2_q)) / 4, the trace of the Pauli-transfer
-    matrix over 4^n, and F_avg = (d F_pro + 1) / (d + 1) with d = 2^n
-    (M. A. Nielsen, Phys. Lett. A 303, 249 (2002), eq. 3).
+    With process infidelity l it is d l / (d + 1), d = 2^n (M. A. Nielsen, Phys. Lett. A 303, 249
+    (2002), eq. 3).
     """
+    t1_s, t2_s = zip(*times_s, strict=True)
     dimension = 1 << len(times_s)
-    # 1 - F_pro, summed by expm1: it is 1e-4 and smaller, and cancellation must not eat it.
-    log_fidelity = 0.0
-    for t1_s, t2_s in times_s:
-        loss = -(math.expm1(-duration_s / t1_s) + 2 * math.expm1(-duration_s / t2_s)) / 4
-        log_fidelity += math.log1p(-loss)
-    return -math.expm1(log_fidelity) * dimension / (dimension + 1)
+    return relaxation_loss(t1_s, t2_s, duration_s) * dimension / (dimension + 1)
 
 
 def clean(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, prod
+from math import expm1, log1p
 
 from quantumai.backends.calibration import CalibrationSnapshot
 
@@ -31,9 +31,8 @@ class GateNoise:
     @property
     def signal(self) -> float:
         """Mean over the non-identity Paulis of the channel's diagonal: what survives one gate."""
-        dimension: int = 4 ** len(self.t1_s)
-        trace = relaxation_trace(self.t1_s, self.t2_s, self.duration_s)
-        return (1 - self.depolarizing_probability) * (trace - 1) / (dimension - 1)
+        loss = relaxation_loss(self.t1_s, self.t2_s, self.duration_s)
+        return (1 - self.depolarizing_probability) * _signal(loss, len(self.t1_s))
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,26 @@ class DeviceNoise:
         return len(self.one_qubit)
 
 
-def relaxation_trace(t1_s: Sequence[float], t2_s: Sequence[float], duration_s: float) -> float:
-    """Trace of the Pauli-transfer matrix of independent thermal relaxation at zero temperature."""
-    return prod(
-        1 + 2 * exp(-duration_s / t2) + exp(-duration_s / t1)
-        for t1, t2 in zip(t1_s, t2_s, strict=True)
-    )
+def relaxation_loss(t1_s: Sequence[float], t2_s: Sequence[float], duration_s: float) -> float:
+    """Process infidelity of independent thermal relaxation at zero temperature.
+
+    The process fidelity is prod_q (1 + exp(-t/T1_q) + 2 exp(-t/T2_q)) / 4, the trace of the
+    Pauli-transfer matrix over 4^n.
+    """
+    # Summed by expm1: the loss is 1e-4 and smaller, and cancellation must not eat it.
+    log_fidelity = 0.0
+    for t1, t2 in zip(t1_s, t2_s, strict=True):
+        log_fidelity += log1p((expm1(-duration_s / t1) + 2 * expm1(-duration_s / t2)) / 4)
+    return -expm1(log_fidelity)
+
+
+def _signal(process_loss: float, num_qubits: int) -> float:
+    """Mean over the non-identity Paulis of the diagonal of a channel with this process infidelity.
+
+    The identity's own entry is always 1, so the others bear all of the loss.
+    """
+    paulis: int = 4**num_qubits
+    return 1 - process_loss * paulis / (paulis - 1)
 
 
 def gate_noise(
@@ -64,13 +77,14 @@ def gate_noise(
 ) -> GateNoise:
     """Relaxation plus the depolarising that brings the average gate infidelity to `error`.
 
-    With process fidelity F_p = Tr(R)/d^2 the average gate infidelity is d (1 - F_p)/(d + 1)
-    (Nielsen, Phys. Lett. A 303, 249, 2002); depolarising scales Tr(R) - 1 by 1 - p.
+    With process fidelity F_p the average gate infidelity is d (1 - F_p)/(d + 1) (Nielsen, Phys.
+    Lett. A 303, 249, 2002); depolarising scales the signal by 1 - p.
     """
-    dimension: int = 2 ** len(t1_s)
-    wanted_trace = dimension**2 * (1 - error * (dimension + 1) / dimension)
-    relaxed_trace = relaxation_trace(t1_s, t2_s, duration_s)
-    probability = 1 - (wanted_trace - 1) / (relaxed_trace - 1)
+    num_qubits = len(t1_s)
+    dimension: int = 2**num_qubits
+    wanted = _signal(error * (dimension + 1) / dimension, num_qubits)
+    relaxed = _signal(relaxation_loss(t1_s, t2_s, duration_s), num_qubits)
+    probability = 1 - wanted / relaxed
     return GateNoise(t1_s, t2_s, duration_s, min(1.0, max(0.0, probability)))
 
 

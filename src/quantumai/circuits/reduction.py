@@ -150,7 +150,26 @@ def _definition(operation: Any) -> QuantumCircuit:
     except Exception as error:
         raise BadInputError(one_line(f"cannot expand {name!r}: {error}")) from None
     if definition is None:
+        definition = _synthesised(operation)
+    if definition is None:
         raise BadInputError(
             f"operation {name!r} has no definition in gates", hint="decompose it first"
         )
     return definition
+
+
+def _synthesised(operation: Any) -> QuantumCircuit | None:
+    """What Qiskit's synthesis makes of an abstract operation such as a permutation, if anything."""
+    from qiskit import QuantumCircuit
+    from qiskit.exceptions import QiskitError
+    from qiskit.transpiler.passes import HighLevelSynthesis
+
+    if operation.num_clbits:
+        return None
+    abstract = QuantumCircuit(operation.num_qubits)
+    abstract.append(operation, range(operation.num_qubits))
+    try:
+        made: QuantumCircuit = HighLevelSynthesis()(abstract)
+    except QiskitError:
+        return None
+    return None if made.count_ops().get(operation.name) else made

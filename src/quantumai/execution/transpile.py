@@ -18,7 +18,6 @@ from qiskit.transpiler.passes import (
     BasisTranslator,
     CommutativeCancellation,
     GateDirection,
-    HighLevelSynthesis,
     Optimize1qGatesDecomposition,
     SabreLayout,
     UnrollCustomDefinitions,
@@ -92,7 +91,6 @@ def _translation(two_qubit_gate: str) -> PassManager:
     return PassManager(
         [
             UnrollCustomDefinitions(_EQUIVALENCES, basis_gates=basis),
-            HighLevelSynthesis(equivalence_library=_EQUIVALENCES, basis_gates=basis),
             BasisTranslator(_EQUIVALENCES, basis),
             Optimize1qGatesDecomposition(basis=basis),
             CommutativeCancellation(basis_gates=basis),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,10 +23,19 @@ from quantumai.provenance.report import VerificationReport
 from quantumai.provenance.run_manifest import RunManifest, parse_run_manifest
 from quantumai.provenance.trust import TrustFile
 from quantumai.provenance.verification import verify_manifest
+from quantumai.scheduler.decision import Decision
 from quantumai.scheduler.planner import FleetMember
 from quantumai.storage.objects import ObjectStore
 
 CALIBRATION_PREFIX = "calibration/"
+_Record = TypeVar("_Record")
+
+
+class _Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the catalogue artefact."""
+
+    entry: BackendEntry
+    calibration_sha256: str
 
 
 def store_artefacts(objects: ObjectStore, artefacts: Mapping[str, bytes]) -> dict[str, str]:
@@ -39,14 +48,11 @@ def store_artefacts(objects: ObjectStore, artefacts: Mapping[str, bytes]) -> dic
 
 def inputs_of(job: PreparedJob, fleet: Sequence[FleetMember]) -> dict[str, bytes]:
     """The artefacts that go into a decision, calibrations apart (they are stored already)."""
-    catalogue = [
-        {"entry": msgspec.to_builtins(m.entry), "calibration_sha256": m.snapshot_sha256}
-        for m in fleet
-    ]
+    catalogue = [_Listed(m.entry, m.snapshot_sha256) for m in fleet]
     return {
         "circuit": job.circuit.source.encode(),
         "request": canonical_json(job.request.to_json()),
-        "catalogue": canonical_json(catalogue),
+        "catalogue": canonical_json(msgspec.to_builtins(catalogue)),
     }
 
 
@@ -78,10 +84,14 @@ class Evidence:
         """An artefact that is canonical JSON."""
         return parse_canonical_json(self.artefact(name))
 
+    def decision(self) -> Decision:
+        """The scheduler's decision."""
+        return self._record("decision", Decision)
+
     def job(self) -> PreparedJob:
         """The request and the circuit as they were submitted, checked as if submitted now."""
         try:
-            request = msgspec.convert(self.json("request"), JobRequest)
+            request = self._record("request", JobRequest)
             circuit = load_circuit(self.artefact("circuit").decode(), name=request.circuit_name)
             job = prepare_job(
                 circuit,
@@ -105,12 +115,19 @@ class Evidence:
     def fleet(self) -> tuple[FleetMember, ...]:
         """The backends as the scheduler saw them."""
         members = []
-        for item in self.json("catalogue"):
-            entry = msgspec.convert(item["entry"], BackendEntry)
-            data = self.artefact(CALIBRATION_PREFIX + entry.backend_id)
+        for listed in self._record("catalogue", tuple[_Listed, ...]):
+            data = self.artefact(CALIBRATION_PREFIX + listed.entry.backend_id)
             snapshot = CalibrationSnapshot.from_bytes(data)
-            members.append(FleetMember(entry, snapshot, sha256_hex(data)))
+            members.append(FleetMember(listed.entry, snapshot, sha256_hex(data)))
         return tuple(members)
+
+    def _record(self, name: str, kind: type[_Record]) -> _Record:
+        try:
+            return msgspec.convert(self.json(name), kind)
+        except (BadInputError, msgspec.ValidationError) as error:
+            job_id = self.manifest.job_id
+            reason = f"is not one that this version reads: {error}"
+            raise _damaged(f"artefact {name!r} of job {job_id} {reason}") from None
 
 
 def manifest_bytes(desk: Desk, job_id: str) -> bytes:

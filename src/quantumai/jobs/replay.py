@@ -15,7 +15,6 @@ from quantumai.jobs.computation import execute, plan_job
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, verify_job
 from quantumai.provenance.report import Outcome
-from quantumai.scheduler.decision import Decision
 
 DIGITS = 9
 """Across processors numbers are compared to this many significant digits; whole numbers exactly."""
@@ -64,7 +63,7 @@ def replay_job(desk: Desk, job_id: str) -> ReplayReport:
     plan = plan_job(job, sealed["job_id"], sealed["created_at"], fleet, simulator)
     again = parse_canonical_json(canonical_json(plan.decision.to_json()))
     transpiled = evidence.artefact("transpiled-circuit").decode()
-    made = execute(job, Decision.from_json(sealed), transpiled, fleet, simulator)
+    made = execute(job, evidence.decision(), transpiled, fleet, simulator)
     steps = [
         compare("features", _features(sealed), _features(again)),
         compare("policy", _policy(sealed), _policy(again)),

@@ -60,7 +60,7 @@ def load_report(desk: Desk, job_id: str) -> JobReport:
     """Read, verify and report one finished job."""
     evidence = Evidence(desk, job_id)
     verification = verify_job(desk, job_id)
-    decision = Decision.from_json(evidence.json("decision"))
+    decision = evidence.decision()
     request, result, assessment = (
         evidence.json(name) for name in ("request", "result", "assessment")
     )

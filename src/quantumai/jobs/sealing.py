@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from quantumai.canonical import sha256_hex
 from quantumai.jobs.desk import Desk, decision_key, manifest_key, proof_key
@@ -48,7 +48,7 @@ def seal_manifest(
         seed=request.seed,
         created_at=desk.now(),
         artifact_hash=artifact_hash(digests),
-        sdk_version=version("quantumai"),
+        sdk_version=_sdk_version(),
         library_versions=_library_versions(decision.simulator),
         policy_digest=decision.policy_digest,
         request_sha256=request.sha256,
@@ -59,6 +59,13 @@ def seal_manifest(
     desk.objects.put_once(proof_key(decision.job_id), sealer.proof(index, envelope))
     desk.objects.put_once(manifest_key(decision.job_id), envelope)
     return envelope, index
+
+
+def _sdk_version() -> str:
+    try:
+        return version("quantumai")
+    except PackageNotFoundError:
+        return "not installed"  # run from its source, which no version names
 
 
 def _library_versions(simulator: str) -> dict[str, str]:

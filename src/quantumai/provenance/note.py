@@ -69,6 +69,9 @@ class VerifierKey:
         return key
 
 
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+
+
 @dataclass(frozen=True)
 class NoteSignature:
     """One signature line: key name, 4-byte key id, signature bytes."""
@@ -108,7 +111,7 @@ class Note:
             whole = data.decode()
         except UnicodeDecodeError:
             raise EvidenceError("signed note is not UTF-8") from None
-        if any(ord(c) < 0x20 and c != "\n" for c in whole):
+        if _CONTROL.search(whole):
             raise EvidenceError("signed note has control characters")
         text, blank, signed = whole.rpartition("\n\n")
         if not blank or not signed.endswith("\n"):

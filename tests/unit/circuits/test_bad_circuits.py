@@ -127,10 +127,10 @@ BAD_INCLUDES = {
 
 
 def refusal(text: str) -> str:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadInputError) as caught:
         load_circuit(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     message = str(caught.value)
     assert message
     assert "\n" not in message
@@ -176,10 +176,10 @@ def test_five_megabytes_of_noise(tmp_path: Path) -> None:
     (tmp_path / "binary.qasm").write_bytes(noise[:500_000])
     (tmp_path / "text.qasm").write_bytes(b"OPENQASM 2.0;" + b"ab1(" * 1_250_000)
     for name in ("noise", "binary", "text"):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(BadInputError):
             load_circuit_file(tmp_path / f"{name}.qasm")
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
     refusal("OPENQASM 2.0;" + "ab1(" * 240_000)
     refusal("OPENQASM 3.0;" + "x q[0];" * 140_000)
 

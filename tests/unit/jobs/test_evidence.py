@@ -103,7 +103,7 @@ def test_a_sealed_request_is_checked_as_a_new_one(
     request = canonical_json(small_job().request.to_json() | changes)
     reseal(finished.desk, finished.job_id, {"request": request}, request_sha256=sha256_hex(request))
     assert verify_job(finished.desk, finished.job_id).verified
-    with pytest.raises(EvidenceError, match="the request of job") as caught:
+    with pytest.raises(EvidenceError, match="request") as caught:
         Evidence(finished.desk, finished.job_id).job()
     _one_line(caught.value)
 

@@ -173,7 +173,7 @@ def test_a_failing_object_store_fails_the_job(finished: Finished, turn: int) -> 
 
 
 @pytest.mark.parametrize("method", ["insert", "update"])
-@pytest.mark.parametrize("turn", [2, 3])
+@pytest.mark.parametrize("turn", [2, 3, 4])
 def test_a_failing_database_fails_the_job(finished: Finished, method: str, turn: int) -> None:
     database: Any = FailingAt(finished.desk.database, method, turn, FULL)
     job = _failed_run(replace(finished.desk, database=database), FULL)
