@@ -51,8 +51,8 @@ class _Work:
 def run_job(desk: Desk, job: PreparedJob, progress: Progress) -> JobReport:
     """Run one job to its sealed end.
 
-    Planning comes before anything is stored, so a job that no backend can take leaves nothing. A
-    failure after that is recorded with its reason and raised.
+    Planning and opening the keys come before the job is stored, so a job that no backend can take
+    or no key can sign leaves nothing. A failure after that is recorded with its reason and raised.
     """
     job_id, created_at = desk.new_id(), desk.now()
     simulator = desk.open_simulator(job.request.engine)
@@ -60,6 +60,7 @@ def run_job(desk: Desk, job: PreparedJob, progress: Progress) -> JobReport:
     fleet = desk.open_fleet()
     plan = plan_job(job, job_id, created_at, fleet, simulator)
     work = _Work(job, plan, fleet, simulator)
+    desk.open_sealer()  # keys that refuse to work must leave no job behind
     with desk.run_locks.hold(job_id):
         _submit(desk, job, job_id, created_at)
         try:

@@ -14,7 +14,7 @@ from quantumai.canonical import sha256_hex
 from quantumai.circuits.circuit import Circuit
 from quantumai.circuits.features import circuit_features, features_of
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, NoCandidateError
+from quantumai.errors import BadInputError
 from quantumai.execution.run import calibrated_confusion
 from quantumai.execution.transpile import TranspiledCircuit, Transpiler
 from quantumai.mitigation.methods import Method
@@ -22,6 +22,7 @@ from quantumai.mitigation.readout import Confusion
 from quantumai.policy.engine import forecast, policy_digest
 from quantumai.policy.prediction import SignalModel
 from quantumai.scheduler.decision import FORMULA, Candidate, Choice, Consideration, Decision
+from quantumai.scheduler.filters import named, no_candidate, refusal, require_simulable
 from quantumai.scheduler.score import score_factors
 
 
@@ -85,18 +86,17 @@ def make_plan(
     wanted: Wanted, fleet: Sequence[FleetMember], simulator: str, max_qubits: int
 ) -> Plan:
     """Consider every backend and method; `NoCandidateError` if none may be used."""
-    if wanted.circuit.num_qubits > max_qubits:
-        raise BadInputError(
-            f"the circuit has {wanted.circuit.num_qubits} qubits, "
-            f"the {simulator} engine simulates at most {max_qubits}",
-            hint="cut the circuit down; nothing was spent",
-        )
+    num_qubits = wanted.circuit.num_qubits
+    require_simulable(num_qubits, simulator, max_qubits)
+    selected = named([member.entry for member in fleet], wanted.backend_id)
     transpiler = Transpiler(wanted.circuit)
     considered: list[Consideration] = []
     candidates: list[Candidate] = []
     placements: dict[str, Placement] = {}
-    for member in _selected(fleet, wanted.backend_id):
-        refused = _refusal(member, wanted)
+    for member in fleet:
+        if member.entry not in selected:
+            continue
+        refused = refusal(member.entry, wanted.crypto_mode, num_qubits)
         if not refused:
             try:
                 placements[member.entry.backend_id] = place(transpiler, member)
@@ -116,9 +116,7 @@ def make_plan(
         formula=FORMULA,
         policy_digest=policy_digest(),
         simulator=simulator,
-        features=circuit_features(
-            wanted.circuit.quantum, measurement_count=wanted.circuit.num_qubits
-        ),
+        features=circuit_features(wanted.circuit.quantum, measurement_count=num_qubits),
         backends=tuple(considered),
         candidates=tuple(candidates),
         chosen=chosen,
@@ -130,25 +128,6 @@ def _rank(candidate: Candidate) -> tuple[bool, float, float, str]:
     """Allowed before refused, then by score; where scores underflow, the smaller error wins."""
     score, rmse = candidate.factors.score, candidate.forecast.predicted_rmse
     return bool(candidate.refused), -score, rmse, candidate.backend_id
-
-
-def _selected(fleet: Sequence[FleetMember], backend_id: str | None) -> list[FleetMember]:
-    if backend_id is None:
-        return list(fleet)
-    selected = [member for member in fleet if member.entry.backend_id == backend_id]
-    if not selected:
-        known = ", ".join(member.entry.backend_id for member in fleet)
-        raise BadInputError(f"unknown backend {backend_id!r}", hint=f"use auto or one of: {known}")
-    return selected
-
-
-def _refusal(member: FleetMember, wanted: Wanted) -> str:
-    """Why a backend is out before anything is computed for it; empty if it is not."""
-    if not member.entry.supports(wanted.crypto_mode):
-        return f"does not support crypto mode {wanted.crypto_mode}"
-    if member.entry.num_qubits < wanted.circuit.num_qubits:
-        return f"has {member.entry.num_qubits} qubits, {wanted.circuit.num_qubits} are needed"
-    return ""
 
 
 def _consideration(
@@ -196,12 +175,7 @@ def _choose(
     allowed = [candidate for candidate in candidates if not candidate.refused]
     if not allowed:
         refusals = [(c.backend_id, c.refused) for c in considered if c.refused]
-        refusals += [(c.backend_id, c.refused) for c in candidates]
-        reasons = [f"{backend_id} {refused}" for backend_id, refused in refusals]
-        raise NoCandidateError(
-            "no backend and method is left: " + "; ".join(dict.fromkeys(reasons)),
-            hint="relax --crypto-mode, --max-cost, --backend or --em",
-        )
+        raise no_candidate(refusals + [(c.backend_id, c.refused) for c in candidates])
     best = allowed[0]
     snapshot_id = next(
         c.calibration_snapshot_id for c in considered if c.backend_id == best.backend_id

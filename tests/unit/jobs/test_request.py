@@ -25,7 +25,7 @@ BAD: list[tuple[str, Any]] = [
     *(("engine", value) for value in ("", "gpu", "aer\n", None)),
     *(("crypto_mode", value) for value in ("", "PQC", "pqc\nrequired", None)),
     *(("backend", value) for value in (None, 7)),
-    *(("seed", value) for value in (7, b"7")),
+    *(("seed", value) for value in (7, b"7", "\udcff")),
 ]
 
 
