@@ -129,7 +129,7 @@ def test_a_row_comes_back_with_plain_values(database: Database) -> None:
     database.insert("jobs", job(JOB.upper(), created_at="2025-07-21T14:00:00.25+02:00"))
     assert database.get("jobs", {"job_id": JOB}) == {
         **job(created_at="2025-07-21T12:00:00.250000Z"),
-        "failure_code": None, "failure_reason": None, "result": None,
+        "failure_code": None, "failure_reason": None,
         "manifest_index": None, "decision_index": None,
     }  # fmt: skip
     assert database.get("jobs", {"job_id": JOB.replace("1", "2")}) is None

@@ -20,8 +20,6 @@ from quantumai.circuits.qasm_tokens import Token, qasm_version, refused, tokenis
 from quantumai.errors import BadInputError
 
 MAX_QUBITS = 1000
-MAX_QASM3_TOKENS = 100_000
-"""The OpenQASM 3 parser is Python and needs about 30 microseconds a token."""
 MAX_NUMBER_CHARACTERS = 64
 MAX_INTEGER_DIGITS = 15
 """Qiskit's parser panics on integers beyond a machine word."""
@@ -57,11 +55,6 @@ def outline(text: str) -> QasmOutline:
     """Check `text` against every limit and return its outline; raises `BadInputError`."""
     version = qasm_version(text)
     tokens = tokenise(text, version)
-    if version == 3 and len(tokens) > MAX_QASM3_TOKENS:
-        raise BadInputError(
-            f"OpenQASM 3 text has more than {MAX_QASM3_TOKENS} tokens",
-            hint="OpenQASM 2 is read faster: use it for circuits of this size",
-        )
     _check_words(text, tokens, version)
     _check_brackets(text, tokens)
     result = QasmOutline(version, num_qubits=_physical_qubits(text, tokens))

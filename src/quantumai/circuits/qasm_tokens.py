@@ -13,6 +13,8 @@ from quantumai.errors import BadInputError
 
 MAX_SOURCE_BYTES = 1_000_000
 MAX_MESSAGE_CHARACTERS = 200
+MAX_QASM3_TOKENS = 100_000
+"""The OpenQASM 3 parser is Python and needs about 30 microseconds a token."""
 
 _SKIPPED = r"(?P<skipped>(?:[ \t\r\n]+|//[^\n]*|/\*.*?\*/)+)"
 _TOKEN = re.compile(
@@ -71,7 +73,7 @@ def qasm_version(text: str) -> Literal[2, 3]:
 
 
 def tokenise(text: str, version: Literal[2, 3]) -> list[Token]:
-    """All tokens of `text` in order, comments and spaces left out."""
+    """All tokens of `text` in order, comments and spaces left out; `MAX_QASM3_TOKENS` at most."""
     if lone := _LONE_RETURN.search(text):
         raise refused(text, lone.start(), "a carriage return without a line feed")
     tokens: list[Token] = []
@@ -83,6 +85,11 @@ def tokenise(text: str, version: Literal[2, 3]) -> list[Token]:
         kind = match.lastgroup or ""
         if kind != "skipped":
             tokens.append(Token(kind, match.group(), offset))
+            if version == 3 and len(tokens) > MAX_QASM3_TOKENS:
+                raise BadInputError(
+                    f"OpenQASM 3 text has more than {MAX_QASM3_TOKENS} tokens",
+                    hint="OpenQASM 2 is read faster: use it for circuits of this size",
+                )
         elif version == 2 and _has_block_comment(match.group()):
             raise refused(text, offset, "OpenQASM 2 has no /* */ comments", "use // comments")
         offset = match.end()

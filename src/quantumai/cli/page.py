@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from quantumai.jobs.report import JobReport
     from quantumai.scheduler.decision import Candidate
 
+SIMULATED = "A simulator with the calibrated noise: mitigation knows it better than on a device."
+"""Stands wherever errors are shown: readout correction is given the exact confusion matrix."""
+
 
 def job_page(report: JobReport, *, everything: bool = False) -> str:
     """The whole page; `everything` lists every candidate and not only the telling ones."""
@@ -132,9 +135,11 @@ def _values(report: JobReport) -> Iterator[str]:
     yield from table(("observable", "ideal", "raw", "mitigated", ""), rows, right={1, 2, 3})
     if report.observed_rmse is not None and report.raw_rmse is not None:
         yield (
-            f"  RMSE: raw {report.raw_rmse:.4f}, mitigated {report.observed_rmse:.4f}, "
+            f"  RMSE: raw {report.raw_rmse:.4f} at {report.shots} shots, mitigated "
+            f"{report.observed_rmse:.4f} at {report.shots_spent}, "
             f"predicted {report.predicted_rmse:.4f}"
         )
+        yield f"  {SIMULATED}"
     yield f"  Cost: {report.cost:.2f} USD for {report.shots_spent} shots (illustrative prices)"
 
 

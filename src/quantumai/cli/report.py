@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from quantumai.cli.page import why_lost
+from quantumai.cli.page import SIMULATED, why_lost
 from quantumai.cli.svg import Bar, Dot, Point, bar_chart, dot_chart, scatter_chart
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.run_manifest import flat_view
@@ -116,8 +116,9 @@ def _values(report: JobReport) -> str:
     errors = ""
     if report.raw_rmse is not None and report.observed_rmse is not None:
         errors = (
-            f"<p>RMSE: raw {report.raw_rmse:.4f}, mitigated {report.observed_rmse:.4f}, "
-            f"predicted {report.predicted_rmse:.4f}.</p>"
+            f"<p>RMSE: raw {report.raw_rmse:.4f} at {report.shots} shots, mitigated "
+            f"{report.observed_rmse:.4f} at {report.shots_spent}, "
+            f"predicted {report.predicted_rmse:.4f}. {SIMULATED}</p>"
         )
     key = _key(("raw", "#d9822b"), ("mitigated", "#14804a"), ("ideal", "#1c2733"))
     caption = f'<p class="quiet">Whiskers are one standard error.{key}</p>'

@@ -32,7 +32,7 @@ class Desk:
 
     def now(self) -> str:
         """The time as the database and the manifest write it."""
-        return self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self.clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def artefact_key(sha256: str) -> str:
@@ -48,8 +48,3 @@ def manifest_key(job_id: str) -> str:
 def proof_key(job_id: str) -> str:
     """Where a job's proof file lies."""
     return f"manifests/{job_id}/proof.json"
-
-
-def decision_key(job_id: str) -> str:
-    """Where a job's signed decision (DSSE envelope) lies."""
-    return f"decisions/{job_id}.json"

@@ -14,7 +14,9 @@ from quantumai.errors import EvidenceError
 from quantumai.jobs.computation import execute, plan_job
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, verify_job
+from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.report import Outcome
+from quantumai.provenance.statement import parse_statement
 
 DIGITS = 9
 """Across processors numbers are compared to this many significant digits; whole numbers exactly."""
@@ -68,6 +70,7 @@ def replay_job(desk: Desk, job_id: str) -> ReplayReport:
         compare("features", _features(sealed), _features(again)),
         compare("policy", _policy(sealed), _policy(again)),
         compare("decision", sealed, again),
+        compare("signed-decision", _predicate(evidence.artefact("signed-decision")), again),
         compare(
             "transpiled-circuit",
             transpiled.splitlines(),
@@ -116,6 +119,10 @@ def _same(sealed: Any, again: Any) -> bool:
 
 def _shown(value: Any) -> str:
     return "nothing" if value is _ABSENT else f"{value!r:.120}"
+
+
+def _predicate(envelope: bytes) -> Any:
+    return parse_statement(parse_envelope(envelope).payload).predicate
 
 
 def _features(decision: dict[str, Any]) -> Any:

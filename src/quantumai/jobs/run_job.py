@@ -12,7 +12,7 @@ from quantumai.backends.simulator import Simulator
 from quantumai.canonical import canonical_json, parse_canonical_json
 from quantumai.errors import QuantumAIError, StorageError
 from quantumai.jobs.computation import execute, plan_job
-from quantumai.jobs.desk import Desk, decision_key, manifest_key
+from quantumai.jobs.desk import Desk, artefact_key, manifest_key
 from quantumai.jobs.evidence import CALIBRATION_PREFIX, inputs_of, store_artefacts
 from quantumai.jobs.recovery import INTERRUPTED, fail_job
 from quantumai.jobs.report import JobReport, load_report
@@ -85,9 +85,12 @@ def _carry_out(desk: Desk, work: _Work, progress: Progress) -> None:
     digests = store_artefacts(desk.objects, artefacts)
     digests |= {CALIBRATION_PREFIX + m.entry.backend_id: m.snapshot_sha256 for m in work.fleet}
     progress("signing the decision")
-    decision_envelope, decision_index = seal_decision(desk, decision, digests)
+    signed_decision, decision_index = seal_decision(desk, decision, digests)
+    digests |= store_artefacts(desk.objects, {"signed-decision": signed_decision})
     with desk.database.transaction():
-        desk.database.insert("scheduler_decisions", _decision_row(desk, decision))
+        desk.database.insert(
+            "scheduler_decisions", _decision_row(desk, decision, digests["signed-decision"])
+        )
         _advance(desk, job_id, JobState.SUBMITTED, {"decision_index": decision_index})
     progress(f"running on {chosen.backend_id} with {chosen.forecast.method}")
     _advance(desk, job_id, JobState.SCHEDULED, {})
@@ -98,7 +101,7 @@ def _carry_out(desk: Desk, work: _Work, progress: Progress) -> None:
     progress("sealing the manifest")
     _advance(desk, job_id, JobState.RUNNING, {})
     digests |= store_artefacts(desk.objects, made)
-    envelope, index = seal_manifest(desk, job.request, decision, decision_envelope, digests)
+    envelope, index = seal_manifest(desk, job.request, decision, digests)
     with desk.database.transaction():
         _index_manifest(desk, job, envelope, runtime_s, made)
         _advance(desk, job_id, JobState.SEALING, {"manifest_index": index})
@@ -136,7 +139,7 @@ def _code_and_reason(error: BaseException) -> tuple[str, str]:
     return QuantumAIError.code, " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _decision_row(desk: Desk, decision: Decision) -> dict[str, Any]:
+def _decision_row(desk: Desk, decision: Decision, signed_sha256: str) -> dict[str, Any]:
     plain = decision.to_json()
     return {
         "id": desk.new_id(),
@@ -148,7 +151,7 @@ def _decision_row(desk: Desk, decision: Decision) -> dict[str, Any]:
             "candidates": plain["candidates"],
             "backends": plain["backends"],
         },
-        "decision_manifest_path": decision_key(decision.job_id),
+        "decision_manifest_path": artefact_key(signed_sha256),
         "created_at": decision.created_at,
     }
 
@@ -165,7 +168,7 @@ def _index_manifest(
         {
             "result_id": desk.new_id(),
             "job_id": view["job_id"],
-            "circuit_family": job.circuit.name,
+            "circuit_family": "user",  # the benchmark families have names of their own
             "shots": job.request.shots,
             "unmitigated_fidelity": assessment["unmitigated_fidelity"],
             "mitigated_fidelity": assessment["mitigated_fidelity"],

@@ -6,8 +6,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from quantumai.canonical import sha256_hex
-from quantumai.jobs.desk import Desk, decision_key, manifest_key, proof_key
+from quantumai.jobs.desk import Desk, manifest_key, proof_key
 from quantumai.jobs.request import JobRequest
 from quantumai.keys.algorithms import ML_DSA_65
 from quantumai.mitigation.methods import find_method
@@ -19,11 +18,13 @@ _LIBRARIES = ("qiskit", "numpy", "rustworkx", "cryptography")
 
 
 def seal_decision(desk: Desk, decision: Decision, digests: Mapping[str, str]) -> tuple[bytes, int]:
-    """Sign and log the decision before anything runs; returns its envelope and leaf index."""
+    """Sign and log the decision before anything runs; returns its envelope and leaf index.
+
+    The envelope becomes an artefact of the manifest, so that both signatures cover the decision.
+    """
     sealer = desk.open_sealer()
     statement = build_statement(digests, SCHEDULER_DECISION, decision.to_json())
     envelope = sealer.sign(statement)
-    desk.objects.put_once(decision_key(decision.job_id), envelope)
     return envelope, sealer.log("scheduler-decision", envelope)
 
 
@@ -31,7 +32,6 @@ def seal_manifest(
     desk: Desk,
     request: JobRequest,
     decision: Decision,
-    decision_envelope: bytes,
     digests: Mapping[str, str],
 ) -> tuple[bytes, int]:
     """Sign and log the run-manifest, store it with its proof; returns envelope and leaf index."""
@@ -52,7 +52,6 @@ def seal_manifest(
         library_versions=_library_versions(decision.simulator),
         policy_digest=decision.policy_digest,
         request_sha256=request.sha256,
-        evidence={"decision_envelope": sha256_hex(decision_envelope)},
     )
     envelope = sealer.sign(build_run_manifest(manifest, digests))
     index = sealer.log("run-manifest", envelope)

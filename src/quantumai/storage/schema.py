@@ -125,7 +125,6 @@ TABLES: Mapping[str, Table] = {
                 "updated_at": _AT,
                 "failure_code": _T,
                 "failure_reason": _T,
-                "result": _J,
                 "manifest_index": Kind.BIGINT,  # leaf of the ledger
                 "decision_index": Kind.BIGINT,  # leaf of the ledger
             },

@@ -19,8 +19,8 @@ from tests.unit.jobs.conftest import Finished
 from tests.unit.jobs.finished_jobs import CIRCUIT, reseal, silent, small_job
 
 ARTEFACTS = (
-    "circuit", "request", "catalogue", "decision", "transpiled-circuit",
-    "histograms", "result", "assessment",
+    "circuit", "request", "catalogue", "decision", "signed-decision",
+    "transpiled-circuit", "histograms", "result", "assessment",
 )  # fmt: skip
 
 

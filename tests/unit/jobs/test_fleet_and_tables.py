@@ -14,7 +14,7 @@ from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.catalogue import BackendEntry
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import EvidenceError
-from quantumai.jobs.desk import artefact_key, decision_key, manifest_key
+from quantumai.jobs.desk import artefact_key, manifest_key
 from quantumai.jobs.evidence import Evidence
 from quantumai.jobs.fleet import open_fleet
 from quantumai.jobs.history import find_job
@@ -115,13 +115,13 @@ def _check_rows(home: Home, job_id: str) -> None:
         empty = {"em_results": {"parquet_path"}, "jobs": {"failure_code", "failure_reason"}}
         for row in database.select(table):
             unfilled = {name for name, value in row.items() if value is None}
-            assert unfilled - {"result"} == empty.get(table, set()), (table, unfilled)
+            assert unfilled == empty.get(table, set()), (table, unfilled)
     view = flat_view(parse_envelope(evidence.envelope))
     assert objects.get(manifest.pop("s3_path")) == evidence.envelope
     assert manifest_key(job_id) == f"manifests/{job_id}/manifest.json"
     assert {name: view[name] for name in manifest} == manifest
     sealed, assessment = evidence.json("decision"), evidence.json("assessment")
-    assert decision["decision_manifest_path"] == decision_key(job_id)
+    assert decision["decision_manifest_path"] == artefact_key(evidence.digests["signed-decision"])
     assert objects.exists(decision["decision_manifest_path"])
     assert decision["score"] == sealed["chosen"]["factors"]["score"]
     assert decision["reasons"] == {k: sealed[k] for k in ("chosen", "candidates", "backends")}

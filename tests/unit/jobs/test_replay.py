@@ -23,7 +23,7 @@ def test_a_job_replays_bit_for_bit(finished: Finished) -> None:
     assert report.equal
     assert report.bit_equal
     assert [step.name for step in report.steps] == [
-        "features", "policy", "decision", "transpiled-circuit",
+        "features", "policy", "decision", "signed-decision", "transpiled-circuit",
         "histograms", "result", "assessment",
     ]  # fmt: skip
     assert all(step.difference == "" for step in report.steps)

@@ -194,11 +194,20 @@ def test_a_failing_database_fails_the_job(finished: Finished, method: str, turn:
 def test_whatever_ends_a_job_is_written_down(
     finished: Finished, error: BaseException, code: str, reason: str
 ) -> None:
-    def open_sealer() -> Any:
-        raise error
+    def open_simulator(engine: str) -> Any:
+        return FailingAt(finished.desk.open_simulator(engine), "probabilities", 1, error)
 
-    job = _failed_run(replace(finished.desk, open_sealer=open_sealer), error)
+    job = _failed_run(replace(finished.desk, open_simulator=open_simulator), error)
     assert (job.state, job.failure_code, job.failure_reason) == ("failed", code, reason)
+
+
+def test_keys_that_cannot_sign_leave_no_job(finished: Finished) -> None:
+    def open_sealer() -> Any:
+        raise KeyUnavailableError("no key")
+
+    with pytest.raises(KeyUnavailableError):
+        run_job(replace(finished.desk, open_sealer=open_sealer), small_job(), silent)
+    assert [job.job_id for job in list_jobs(finished.desk)] == [finished.job_id]
 
 
 def test_a_database_that_is_gone_does_not_hide_the_first_error(finished: Finished) -> None:

@@ -81,7 +81,6 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.TIMESTAMP, nullable=False),
         sa.Column("failure_code", sa.Text),
         sa.Column("failure_reason", sa.Text),
-        sa.Column("result", _JSON),
         sa.Column("manifest_index", sa.BigInteger),
         sa.Column("decision_index", sa.BigInteger),
         sa.CheckConstraint(
