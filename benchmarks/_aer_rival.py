@@ -33,7 +33,7 @@ CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
 """Ways to run Aer's density-matrix method; the quickest on a circuit is the rival there.
 
 Aer takes twice as long with errors as its constructors give them, lists of many small circuits. Its
-statevector method, one trajectory a shot, took 20 to 100 times longer here and is not tried again.
+statevector method, one trajectory a shot, took 50 times longer and more; it is not tried again.
 """
 
 

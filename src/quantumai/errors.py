@@ -12,7 +12,7 @@ class QuantumAIError(Exception):
     """Base of all errors raised on purpose; `str(error)` is one line fit for a user."""
 
     code: ClassVar[str] = "internal"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -65,6 +65,34 @@ class InsecureRefusedError(QuantumAIError):
 
 
 class EvidenceError(QuantumAIError):
-    """Stored evidence (ledger, envelope, proof) contradicts itself or its signature."""
+    """Stored evidence contradicts itself, its signature or its hash.
+
+    The exit code is that of the verification that would have found it (`qai manifest verify`).
+    """
 
     code = "evidence"
+    exit_code = 3
+
+
+class ArtefactError(EvidenceError):
+    """An artefact is missing or is not the one that was signed."""
+
+    code = "artefact"
+    exit_code = 4
+
+
+class LedgerError(EvidenceError):
+    """The ledger, a checkpoint or a key event does not hold together."""
+
+    code = "ledger"
+    exit_code = 6
+
+
+class UnverifiedError(EvidenceError):
+    """What was to be used does not verify; carries the verification's own exit code."""
+
+    code = "unverified"
+
+    def __init__(self, message: str, exit_code: int, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code

@@ -23,6 +23,7 @@ from quantumai.errors import (
     NotFoundError,
 )
 from quantumai.keys import algorithms
+from quantumai.keys.environment import Environment, parse_environment
 from quantumai.keys.port import KeyProvider, KeyRecord, KeyState
 from quantumai.keys.sealing_key import FILE_NAME
 from quantumai.keys.soft import InsecureKeysWarning, InsecureSoftKeys
@@ -128,11 +129,45 @@ def test_production_is_refused_and_development_warned(
         InsecureSoftKeys(tmp_path, clock, environment="production")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        provider = InsecureSoftKeys(tmp_path, clock, b"phrase", environment="dev")
+        provider = InsecureSoftKeys(tmp_path, clock, b"phrase", environment="development")
     assert [w.category for w in caught] == [InsecureKeysWarning]
     assert capsys.readouterr().out == ""
     assert provider.validation == "none"
     assert "phrase" not in repr(provider)
+
+
+@pytest.mark.parametrize("text", ["Production", "PRODUCTION", "prod", "production ", "dev", " "])
+def test_a_mistyped_environment_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInputError, match="unknown environment") as caught:
+        InsecureSoftKeys(tmp_path, lambda: datetime.now(UTC), environment=text)
+    assert "development or production" in caught.value.hint
+    assert parse_environment("") is parse_environment("development") is Environment.DEVELOPMENT
+    assert parse_environment("production") is Environment.PRODUCTION
+
+
+@pytest.mark.parametrize("passphrase", [None, b"a phrase"])
+def test_a_lost_key_encryption_file_is_never_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: bytes | None
+) -> None:
+    monkeypatch.setattr("quantumai.keys.sealing_key._SCRYPT_LOG2_N", 14)
+    record = _soft(tmp_path, passphrase).create("a", "Ed25519")
+    saved = (tmp_path / FILE_NAME).read_bytes()
+    (tmp_path / FILE_NAME).unlink()
+    keys = _soft(tmp_path, passphrase)
+    for call in (
+        lambda: keys.sign(record.key_id, b"m"),
+        lambda: keys.create("a", "Ed25519"),
+        lambda: keys.create("b", "Ed25519"),
+        lambda: keys.rotate("a"),
+    ):
+        with pytest.raises(KeyUnavailableError, match=f"{FILE_NAME} is missing") as caught:
+            call()
+        assert "restore" in caught.value.hint
+        assert not (tmp_path / FILE_NAME).exists()
+    assert keys.list() == (record,)
+    (tmp_path / FILE_NAME).write_bytes(saved)
+    (tmp_path / FILE_NAME).chmod(0o600)
+    assert keys.sign(record.key_id, b"m")
 
 
 @pytest.mark.parametrize("passphrase", [None, b"a phrase"])

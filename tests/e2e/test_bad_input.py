@@ -32,6 +32,22 @@ CASES: dict[str, tuple[object, ...]] = {
     "an include in OpenQASM 3": ("includes_file_3", "--observable", "ZZ"),
     "no such file": ("absent", *Z),
     "a directory": (".", *Z),
+    "a device": ("/dev/zero", *Z),
+    "a FIFO": ("fifo", *Z),
+    "a name too long": ("a" * 5000, *Z),
+    "an observable of bytes": (TFIM, "--observable", "\udcff"),
+    "a seed of bytes": (TFIM, *Z, "--seed", "\udcff"),
+    "an empty seed": (TFIM, *Z, "--seed", ""),
+    "a long seed": (TFIM, *Z, "--seed", "a" * 1001),
+    "a backend of control characters": (TFIM, *Z, "--backend", "\x1b[31m"),
+    "a method of 5000 letters": (TFIM, *Z, "--em", "a" * 5000),
+    "an option of 5000 letters": (TFIM, *Z, "--" + "a" * 5000),
+    "a tolerance that nothing reaches": (TFIM, *Z, "--tolerance", 9e-7),
+    "shots with a line": (TFIM, *Z, "--shots", "1_000"),
+    "report over the circuit": ("tfim", *Z, "--report", "tfim"),
+    "report over the circuit by a link": ("tfim", *Z, "--report", "tfim_link"),
+    "report is a FIFO": (TFIM, *Z, "--report", "fifo"),
+    "report of a name too long": (TFIM, *Z, "--report", "a" * 5000),
     "an observable too short": (TFIM, "--observable", "ZZ"),
     "an observable with other letters": (TFIM, "--observable", "ZIIIIQ"),
     "the identity": (TFIM, "--observable", "IIIIII"),
@@ -64,6 +80,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in FILES.items():
         (folder / name).write_text(text)
     (folder / "noise").write_bytes(os.urandom(5_000_000))
+    os.mkfifo(folder / "fifo")
+    (folder / "tfim").write_bytes(TFIM.read_bytes())
+    (folder / "tfim_link").symlink_to("tfim")
     return folder
 
 
@@ -75,6 +94,8 @@ def assert_refused(done: Ended) -> None:
     assert len(error) > len("error: ")
     assert hint.startswith("hint: ")
     assert rest == []
+    assert done.err.replace("\n", "").isprintable()
+    assert max(map(len, error.split())) <= 130
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -125,6 +146,41 @@ def test_an_unknown_check_and_a_bad_trust_file(home: Path, tmp_path: Path, files
     assert_refused(qai("manifest", "verify", manifest, "--allow-unchecked", "x", home=None))
     assert_refused(qai("manifest", "verify", manifest, "--trust", files / "no_qasm", home=None))
     assert_refused(qai("manifest", "export", job_id, tmp_path / "e", home=home))
+
+
+def test_files_of_evidence_are_regular_files(home: Path, tmp_path: Path, files: Path) -> None:
+    job_id = qai("jobs", "list", "--json", home=home).json[0]["job_id"]
+    assert qai("manifest", "export", job_id, tmp_path / "e", home=home).code == 0
+    manifest = tmp_path / "e" / "manifest.json"
+    for odd in ("/dev/zero", files / "fifo", files, "a" * 5000):
+        assert_refused(qai("manifest", "verify", odd, home=None))
+        assert_refused(qai("manifest", "verify", manifest, "--proof", odd, home=None))
+        assert_refused(qai("manifest", "verify", manifest, "--trust", odd, home=None))
+    artefact = next((tmp_path / "e" / "artefacts").iterdir())
+    artefact.unlink()
+    os.mkfifo(artefact)
+    assert_refused(qai("manifest", "verify", manifest, home=None))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("jobs", "list"),
+        ("jobs", "show", "00000000-0000-0000-0000-000000000000"),
+        ("ledger", "verify"),
+        ("manifest", "show", "00000000-0000-0000-0000-000000000000"),
+        ("manifest", "verify", "00000000-0000-0000-0000-000000000000"),
+        ("replay", "00000000-0000-0000-0000-000000000000"),
+        ("trust", "export"),
+    ],
+    ids=" ".join,
+)
+def test_looking_makes_no_home(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = qai(*command, home=tmp_path / "home")
+    assert_refused(done)
+    assert "no home at" in done.err
+    assert qai("doctor", home=tmp_path / "home").code == 0
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_process_says_it_on_stderr_too(tmp_path: Path) -> None:

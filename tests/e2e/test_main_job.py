@@ -115,7 +115,11 @@ def test_a_missing_artefact_is_not_checked_unless_less_was_asked_for(evidence: P
     done = verify(evidence, *trusting)
     assert done.code == 8
     assert "not checked  artefacts" in done.out
-    assert verify(evidence, *trusting, "--allow-unchecked", "artefacts").code == 0
+    allowed = verify(evidence, *trusting, "--allow-unchecked", "artefacts")
+    assert allowed.code == 0
+    assert allowed.out.splitlines()[-1] == "verified, except not checked: artefacts"
+    as_json = verify(evidence, *trusting, "--allow-unchecked", "artefacts", "--json").json
+    assert as_json["unchecked"] == ["artefacts"]
 
 
 def test_a_changed_payload(evidence: Path) -> None:
@@ -129,16 +133,20 @@ def test_a_changed_payload(evidence: Path) -> None:
 
 def test_no_manifest_at_all(evidence: Path) -> None:
     (evidence / "e" / "manifest.json").write_text("{}")
-    assert verify(evidence, "--trust", evidence / "trust.json").code == 2
+    done = verify(evidence, "--trust", evidence / "trust.json", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
 
 
 def test_the_trust_file_of_another_home(evidence: Path, tmp_path: Path) -> None:
+    assert qai("backends", "list", home=tmp_path / "other").code == 0
     other = qai("trust", "export", "--out", tmp_path / "other.json", home=tmp_path / "other")
     assert other.code == 0, other.err
     assert verify(evidence, "--trust", tmp_path / "other.json").code == 5
 
 
 def test_a_trusted_key_but_another_ledger(evidence: Path, tmp_path: Path) -> None:
+    assert qai("backends", "list", home=tmp_path / "other").code == 0
     qai("trust", "export", "--out", tmp_path / "other.json", home=tmp_path / "other")
     ours = json.loads((evidence / "trust.json").read_text())
     ours["ledger"] = json.loads((tmp_path / "other.json").read_text())["ledger"]
@@ -227,3 +235,14 @@ def test_the_quickstart_of_the_sdk(home: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "verified: True" in done.stdout
+
+
+def test_doctor_tells_of_a_damaged_ledger(home: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(home, tmp_path / "home"))
+    for path in (copy / "objects" / "ledger" / "commits").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[::-1])
+    done = qai("doctor", home=copy)
+    assert done.code == 1
+    assert "all well" not in done.out
+    assert "ledger" in [line.split()[0] for line in done.out.splitlines() if " broken " in line]

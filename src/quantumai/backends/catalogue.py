@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from quantumai.bounded_reading import read_bounded
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
 
@@ -50,11 +51,7 @@ def load_catalogue(path: Path | None = None) -> tuple[BackendEntry, ...]:
     path = path or PACKAGED_CATALOGUE
     hint = f"correct {path}"
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise BadInputError(f"catalogue {path} is larger than {_MAX_BYTES} bytes", hint=hint)
-        plain = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"cannot read catalogue {path}: {error.strerror}") from None
+        plain = tomllib.loads(read_bounded(path, _MAX_BYTES, "catalogue").decode())
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"catalogue {path} is not TOML: {error}", hint=hint) from None
     try:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantumai.bounded_reading import read_bounded, shown_path
 from quantumai.circuits.circuit import Circuit, SourceFormat
 from quantumai.circuits.qasm_expansion import QasmOutline
 from quantumai.circuits.qasm_limits import outline
@@ -29,19 +30,12 @@ def load_circuit_file(path: Path | str) -> Circuit:
     Raises `BadInputError` when the file cannot be read, is too large or is no usable circuit.
     """
     path = Path(path)
-    shown = one_line(str(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SOURCE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadInputError(one_line(f"cannot read {shown}: {reason}")) from None
-    check_size(len(data))
+    data = read_bounded(path, MAX_SOURCE_BYTES, "the circuit")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise BadInputError(
-            one_line(f"{shown} is not UTF-8 text"), hint="give an OpenQASM 2 or 3 file"
+            f"{shown_path(path)} is not UTF-8 text", hint="give an OpenQASM 2 or 3 file"
         ) from None
     return load_circuit(text, name=path.stem)
 

@@ -7,7 +7,7 @@ import os
 import typer
 
 from quantumai.cli.options import AsJson
-from quantumai.cli.terminal import show, show_json, table
+from quantumai.cli.terminal import show, show_json, table, visible
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -22,7 +22,7 @@ def doctor(as_json: AsJson = False) -> None:
         show_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
     else:
         rows = [
-            (f.subject, str(f.state), f.detail + (f". Do: {f.advice}" if f.advice else ""))
+            (f.subject, str(f.state), visible(f.detail) + (f". Do: {f.advice}" if f.advice else ""))
             for f in findings
         ]
         for line in table(("part", "state", "detail"), rows):

@@ -14,9 +14,9 @@ def list_all(as_json: AsJson = False) -> None:
     import msgspec
 
     from quantumai.jobs.history import list_jobs
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home() as home:
+    with open_existing_home() as home:
         jobs = list_jobs(home.desk())
     if as_json:
         show_json([msgspec.to_builtins(job) for job in jobs])
@@ -50,9 +50,9 @@ def show_one(job: JobId, as_json: AsJson = False) -> None:
     from quantumai.cli.page import job_page
     from quantumai.jobs.history import find_job
     from quantumai.jobs.report import load_report
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home() as home:
+    with open_existing_home() as home:
         desk = home.desk()
         summary = find_job(desk, job)
         if summary.state != "done":

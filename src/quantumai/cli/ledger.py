@@ -18,10 +18,10 @@ def verify(as_json: AsJson = False) -> None:
     from quantumai.errors import EvidenceError
     from quantumai.provenance.checkpoint import TreeHead
     from quantumai.provenance.note import Note
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
     size, origin, root = 0, "", ""
-    with open_home() as home:
+    with open_existing_home() as home:
         try:
             ledger = home.open_sealer().ledger
             problems = ledger.verify()

@@ -6,15 +6,25 @@ Only typer is imported here, so that `qai --help` is quick; each command imports
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from quantumai.cli import backends, doctor, jobs, ledger, manifest, replay, run, trust
+from quantumai.cli.terminal import (
+    OutputError,
+    ReaderGoneError,
+    prepare_streams,
+    print_line,
+    show,
+    unwritable,
+)
 from quantumai.errors import QuantumAIError
 
+_QUOTED = re.compile(r"('[^']{60})[^']+'")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
 
 app = typer.Typer(
@@ -37,6 +47,28 @@ app.add_typer(trust.app, name="trust")
 app.command("doctor")(doctor.doctor)
 
 
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib import metadata
+
+    try:
+        show(f"qai {metadata.version('quantumai')}")
+    except metadata.PackageNotFoundError:
+        show("qai, run from source")
+    raise typer.Exit(0)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
     # One BLAS thread, set before NumPy is imported: the matrices are small, so more threads only
@@ -44,11 +76,17 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     warnings.showwarning = _WarningLines()
+    prepare_streams()
+    if getattr(sys, "stdout", None) is None:
+        # The next file that is opened would get its descriptor, and our output with it.
+        sys.exit(_fail("stdout is closed", "send it to /dev/null instead; nothing was done", 2))
     code = _run(arguments)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _broken_pipe()
+    except OSError as error:
+        code = _full(unwritable(error))
     sys.exit(code)
 
 
@@ -57,11 +95,13 @@ def _run(arguments: list[str] | None) -> int:
         # Typer turns an interrupt into this code and says nothing.
         code = app(args=arguments, prog_name="qai", standalone_mode=False)
         return _interrupted() if code == INTERRUPTED else int(code or 0)
+    except OutputError as error:
+        return _full(error)
     except QuantumAIError as error:
         return _fail(str(error), error.hint or "see `qai --help`", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         return _broken_pipe()
     except Exception as error:
         # Typer's usage errors share no public base class; all of them can format themselves.
@@ -79,13 +119,14 @@ def _usage_error(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(context.get_help() if context else error)  # noqa: T201
         return 2
-    return _fail(error.format_message(), f"see `{command} --help`", 2)  # type: ignore[attr-defined]
+    message = _QUOTED.sub(r"\1...'", error.format_message())  # type: ignore[attr-defined]
+    return _fail(message, f"see `{command} --help`", 2)
 
 
 def _fail(message: str, hint: str, code: int) -> int:
     """One line for the error and one for the hint, on stderr; stdout stays empty for --json."""
-    print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
-    print("hint:", " ".join(hint.split()), file=sys.stderr)  # noqa: T201
+    print_line(f"error: {message}")
+    print_line(f"hint: {hint}")
     return code
 
 
@@ -96,9 +137,18 @@ def _interrupted() -> int:
 
 
 def _broken_pipe() -> int:
+    _drop_stdout()
+    return BROKEN_PIPE
+
+
+def _full(error: OutputError) -> int:
+    _drop_stdout()
+    return _fail(str(error), error.hint, error.exit_code)
+
+
+def _drop_stdout() -> None:
     # Python would complain once more when it flushes at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return BROKEN_PIPE
 
 
 class _WarningLines:
@@ -119,4 +169,4 @@ class _WarningLines:
         text = str(message)
         if category.__name__ == "InsecureKeysWarning" and text not in self._seen:
             self._seen.add(text)
-            print("warning:", text, file=sys.stderr)  # noqa: T201
+            print_line(f"warning: {text}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantumai.bounded_reading import read_bounded, shown_path
 from quantumai.cli.options import AsJson, JobId, group
 from quantumai.cli.terminal import show, show_json
 from quantumai.errors import BadInputError
@@ -15,6 +16,10 @@ from quantumai.errors import BadInputError
 if TYPE_CHECKING:
     from quantumai.provenance.report import VerificationReport
     from quantumai.provenance.trust import TrustFile
+
+_MOST_BYTES = 8 << 20
+_MOST_ARTEFACT_BYTES = 64 << 20
+_UNREADABLE = 2  # `ExitCode.BAD_INPUT`, without importing it at the start
 
 app = group("Show, verify and export a job's signed manifest.")
 
@@ -24,13 +29,13 @@ JobOrFile = Annotated[
 
 
 @app.command("show")
-def show_manifest(target: JobOrFile) -> None:
-    """The manifest's fields as flat JSON. Nothing is verified."""
+def show_manifest(target: JobOrFile, as_json: AsJson = False) -> None:
+    """The manifest's fields as flat JSON, with or without --json. Nothing is verified."""
     from quantumai.provenance.dsse import parse_envelope
     from quantumai.provenance.run_manifest import flat_view
 
     file = _as_file(target)
-    data = _read(file, "manifest") if file else _manifest_of(target)
+    data = read_bounded(file, _MOST_BYTES, "the manifest") if file else _manifest_of(target)
     show_json(flat_view(parse_envelope(data)))
 
 
@@ -56,7 +61,7 @@ def verify(
     """Check a manifest: a FILE from the evidence beside it alone, a JOB from this home."""
     from quantumai.provenance.trust import TrustFile
 
-    trusted = TrustFile.parse(_read(trust, "trust file")) if trust else None
+    trusted = TrustFile.parse(read_bounded(trust, _MOST_BYTES, "the trust file")) if trust else None
     allowed = frozenset(allow_unchecked or ())
     file = _as_file(target)
     if file:
@@ -68,54 +73,60 @@ def verify(
         )
     else:
         report = _verify_job(target, trusted)
+    unchecked = [check.name for check in report.checks if check.status == "not-checked"]
     if as_json:
-        show_json(report.as_json())
+        show_json(report.as_json() | {"unchecked": unchecked})
     else:
         for check in report.checks:
             shown = {"ok": "ok", "failed": "FAILED"}.get(check.status, "not checked")
             show(f"{shown:<11}  {check.name:<11}  {check.detail}")
-        show("verified" if report.verified else f"NOT verified (exit code {int(report.exit_code)})")
+        show(_verdict(report, unchecked))
     raise typer.Exit(int(report.exit_code))
 
 
 @app.command("export")
 def export(
-    job: JobId, folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if absent.")]
+    job: JobId,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if absent.")],
+    as_json: AsJson = False,
 ) -> None:
     """Copy a job's evidence: manifest.json, proof.json and artefacts/."""
     from quantumai.jobs.evidence import export_evidence
     from quantumai.jobs.history import find_job
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home() as home:
+    with open_existing_home() as home:
         desk = home.desk()
         written = export_evidence(desk, find_job(desk, job).job_id, folder)
+    if as_json:
+        show_json({"folder": str(folder), "files": [str(path) for path in written]})
+        return
     show(f"{len(written)} files in {folder}")
     show("The trust file goes apart, by a way that its reader trusts: qai trust export")
+
+
+def _verdict(report: VerificationReport, unchecked: Sequence[str]) -> str:
+    if not report.verified:
+        return f"NOT verified (exit code {int(report.exit_code)})"
+    return f"verified, except not checked: {', '.join(unchecked)}" if unchecked else "verified"
 
 
 def _as_file(target: str) -> Path | None:
     """`target` as a path if it is one, None if it can only be a job's id."""
     path = Path(target)
-    looks_like_path = path.exists() or path.suffix or len(path.parts) > 1
-    return path if looks_like_path else None
-
-
-def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInputError(
-            f"cannot read the {what} {path}: {error.strerror}", hint="give the path of a file"
-        ) from None
+        there = path.exists()
+    except (OSError, ValueError):  # a name too long, a folder that may not be entered
+        there = True
+    return path if there or path.suffix or len(path.parts) > 1 else None
 
 
 def _manifest_of(job: str) -> bytes:
     from quantumai.jobs.evidence import manifest_bytes
     from quantumai.jobs.history import find_job
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home() as home:
+    with open_existing_home() as home:
         desk = home.desk()
         return manifest_bytes(desk, find_job(desk, job).job_id)
 
@@ -123,9 +134,9 @@ def _manifest_of(job: str) -> bytes:
 def _verify_job(job: str, trust: TrustFile | None) -> VerificationReport:
     from quantumai.jobs.evidence import verify_job
     from quantumai.jobs.history import find_job
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home() as home:
+    with open_existing_home() as home:
         desk = home.desk()
         return verify_job(desk, find_job(desk, job).job_id, trust)
 
@@ -139,23 +150,42 @@ def _verify_file(
 ) -> VerificationReport:
     from quantumai.provenance.verification import verify_manifest
 
-    envelope = _read(file, "manifest")
+    envelope = read_bounded(file, _MOST_BYTES, "the manifest")
     sibling = file.with_name("proof.json")
-    proof = proof or (sibling if sibling.is_file() else None)
-    if artefacts and not artefacts.is_dir():
-        raise BadInputError(f"{artefacts} is no directory", hint="give the folder of artefacts")
-    return verify_manifest(
+    proof = proof or (sibling if _is(sibling, Path.exists) else None)
+    if artefacts and not _is(artefacts, Path.is_dir):
+        raise BadInputError(
+            f"{shown_path(artefacts)} is no directory", hint="give the folder of artefacts"
+        )
+    report = verify_manifest(
         envelope,
         _finder(artefacts or file.with_name("artefacts")),
-        _read(proof, "proof") if proof else None,
+        read_bounded(proof, _MOST_BYTES, "the proof") if proof else None,
         trust,
         allow_unchecked=allowed,
     )
+    if report.exit_code == _UNREADABLE:
+        reason = next(c.detail for c in report.checks if c.exit_code == _UNREADABLE)
+        raise BadInputError(
+            f"{shown_path(file)} is no manifest: {reason}",
+            hint="give the manifest.json that `qai manifest export` wrote",
+        )
+    return report
 
 
 def _finder(folder: Path) -> Callable[[str], bytes | None]:
     def find(sha256: str) -> bytes | None:
         path = folder / sha256
-        return path.read_bytes() if path.is_file() else None
+        # A missing artefact is left to the verification; anything odd in its place is refused.
+        if not _is(path, Path.exists):
+            return None
+        return read_bounded(path, _MOST_ARTEFACT_BYTES, "the artefact")
 
     return find
+
+
+def _is(path: Path, asked: Callable[[Path], bool]) -> bool:
+    try:
+        return asked(path)
+    except (OSError, ValueError):
+        return False

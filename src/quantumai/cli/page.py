@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from quantumai.cli.terminal import heading, table, wrapped
+from quantumai.cli.terminal import heading, table, visible, wrapped
 
 if TYPE_CHECKING:
     from quantumai.circuits.features import CircuitFeatures
@@ -58,7 +58,7 @@ def why_lost(candidate: Candidate, report: JobReport) -> str:
 
 
 def _circuit(report: JobReport) -> Iterator[str]:
-    yield heading(f"Circuit {report.circuit_name}")
+    yield heading(f"Circuit {visible(report.circuit_name)}")
     yield f"  {_features(report.decision.features)}"
     yield from wrapped(f"observables {', '.join(o.pauli for o in report.observables)}")
     yield (
@@ -112,7 +112,8 @@ def _considered(report: JobReport, everything: bool) -> Iterator[str]:
     yield from wrapped(
         "error: predicted RMSE. fidelity: exp(-error / tolerance). conf.: share of test circuits "
         "whose error came within 1.5x of the prediction. score: fidelity / cost per shot x "
-        "availability x crypto."
+        "availability x crypto, higher wins. Beside the winner: error and cost as multiples of the "
+        "chosen one's."
     )
 
 

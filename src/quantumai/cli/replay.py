@@ -16,9 +16,9 @@ def replay(job: JobId, as_json: AsJson = False) -> None:
 
     from quantumai.jobs.history import find_job
     from quantumai.jobs.replay import replay_job
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home() as home:
+    with open_existing_home() as home:
         desk = home.desk()
         report = replay_job(desk, find_job(desk, job).job_id)
     if as_json:

@@ -183,7 +183,8 @@ def _candidates(report: JobReport) -> str:
         f"<section><h2>All candidates</h2>{table}"
         '<p class="quiet">error: predicted RMSE; fidelity: exp(-error / tolerance); confidence: '
         "share of test circuits whose error came within 1.5x of the prediction; score: fidelity / "
-        f"cost per shot x availability x crypto compatibility.</p>{refused}</section>"
+        f"cost per shot x availability x crypto compatibility, higher wins. Beside the "
+        "winner: error and cost as multiples of the chosen one's.</p>{refused}</section>"
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from quantumai.bounded_reading import shown_path
 from quantumai.cli.options import AsJson
-from quantumai.cli.terminal import note, show, show_json
+from quantumai.cli.terminal import OutputError, note, show, show_json
 from quantumai.errors import BadInputError
 
 _METHODS = "none, rem, zne, richardson or rem+zne"
@@ -29,7 +31,10 @@ def run(
         ),
     ],
     shots: Annotated[
-        int, typer.Option(metavar="N", help="What method none spends over all bases.")
+        int,
+        typer.Option(
+            metavar="N", parser=_whole_number, help="What method none spends over all bases."
+        ),
     ] = 4000,
     crypto_mode: Annotated[str, typer.Option(metavar="MODE", help=_MODES)] = "pqc-required",
     backend: Annotated[str, typer.Option(metavar="ID", help="One backend only.")] = "auto",
@@ -61,7 +66,7 @@ def run(
     from quantumai.services.wiring import catalogue_path, home_root, open_simulator
 
     if report is not None:
-        _require_writable(report)
+        _require_writable(report, circuit)
     loaded = load_circuit_file(circuit)
     prepared = prepare_job(
         loaded,
@@ -96,35 +101,64 @@ def run(
             from quantumai.cli.report import html_report
 
             html = html_report(done, loaded, manifest_bytes(desk, done.job_id))
-            _write(report, html)
+            _write(report, html, done.job_id)
             (note if as_json else show)(f"\nReport with pictures: {report.absolute()}")
         code = 0 if done.verified else int(verify_job(desk, done.job_id).exit_code)
     if code:
         raise typer.Exit(code)
 
 
-def _require_writable(path: Path) -> None:
+def _whole_number(value: int | str) -> int:
+    """Read digits alone: Python would also take 1_000, spaces and the digits of other scripts."""
+    text = str(value)
+    if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
+        raise BadInputError(
+            f"--shots must be a whole number, not {text[:60]!r}", hint="write it as 4000"
+        )
+    return int(text)
+
+
+def _require_writable(path: Path, circuit: Path) -> None:
     """Raise `BadInputError` unless a file can be written at `path`; touches nothing."""
-    folder = path.absolute().parent
-    if path.is_dir():
-        reason = "it is a directory"
-    elif path.exists():
-        reason = "" if os.access(path, os.W_OK) else "it may not be written"
-    elif not folder.is_dir():
-        reason = f"there is no directory {folder}"
-    else:
-        reason = "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} may not be written"
+    try:
+        reason = _why_not(path, circuit)
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError as error:
+        reason = str(error)
     if reason:
         raise BadInputError(
-            f"cannot write the report {path}: {reason}", hint="give another --report; nothing ran"
+            f"cannot write the report {shown_path(path)}: {reason}",
+            hint="give another --report; nothing ran",
         )
 
 
-def _write(path: Path, text: str) -> None:
+def _why_not(path: Path, circuit: Path) -> str:
+    folder = path.absolute().parent
+    if path.is_dir():
+        reason = "it is a directory"
+    elif path.is_fifo() or path.is_socket():
+        reason = "it is no file"
+    elif path.exists() and circuit.exists() and path.samefile(circuit):
+        reason = "it is the circuit itself"
+    elif path.exists():
+        reason = "" if os.access(path, os.W_OK) else "it may not be written"
+    elif not folder.is_dir():
+        reason = f"there is no directory {shown_path(folder)}"
+    else:
+        reason = (
+            ""
+            if os.access(folder, os.W_OK | os.X_OK)
+            else f"{shown_path(folder)} may not be written"
+        )
+    return reason
+
+
+def _write(path: Path, text: str, job_id: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise BadInputError(
+        raise OutputError(
             f"the job is done, but its report cannot be written: {error.strerror}",
-            hint="see `qai jobs show` for the job",
+            hint=f"qai jobs show {job_id}",
         ) from None

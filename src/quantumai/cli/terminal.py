@@ -10,24 +10,85 @@ import os
 import sys
 import textwrap
 from collections.abc import Collection, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from quantumai.errors import QuantumAIError
 
 WIDTH = 100
+_LONGEST_WORD, _LONGEST_LINE = 200, 2000
+
+
+class OutputError(QuantumAIError):
+    """What was done cannot be printed or written; it is done all the same."""
+
+    code: ClassVar[str] = "output"
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads our stdout any more; no `OSError`, from which Click would exit with 1."""
+
+
+def prepare_streams() -> None:
+    """Make any text printable, whatever the locale; a closed stderr swallows what it is told."""
+    if getattr(sys, "stderr", None) is None:
+        # Python would print to stdout instead, in the middle of JSON.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show(text: str = "") -> None:
-    """Print to stdout."""
-    print(text)  # noqa: T201
+    """Print to stdout; `OutputError` where it is full, `ReaderGoneError` where nobody reads."""
+    try:
+        print(text if _writes("±") else text.replace("±", "+/-"))  # noqa: T201
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+    except OSError as error:
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> OutputError:
+    """The error for a stdout that takes nothing, such as a full disk."""
+    hint = "what the command did is done; `qai jobs list` shows the jobs"
+    return OutputError(f"cannot write to stdout: {error.strerror}", hint=hint)
 
 
 def show_json(value: Any) -> None:
     """Print one JSON value to stdout; NaN and infinities cannot occur in it."""
-    show(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    show(json.dumps(value, indent=2, ensure_ascii=not _writes("\U0001f600"), allow_nan=False))
 
 
 def note(text: str) -> None:
     """Print one line to stderr: progress and remarks."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print_line(text)
+
+
+def print_line(text: str) -> None:
+    """Print `text` as one visible line to stderr. Where nobody reads it, it is lost."""
+    with suppress(OSError):
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def visible(text: str) -> str:
+    """`text` on one line, without anything that could steer a terminal, and not endlessly long.
+
+    Control characters, marks of writing direction and lone surrogates become escapes (`\\x1b`).
+    """
+    words = (word if len(word) <= _LONGEST_WORD else word[:60] + "..." for word in text.split())
+    line = " ".join(words)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return shown if len(shown) <= _LONGEST_LINE else shown[: _LONGEST_LINE - 3] + "..."
+
+
+def _writes(sign: str) -> bool:
+    """Whether stdout's encoding has `sign`."""
+    try:
+        sign.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def heading(text: str) -> str:

@@ -13,7 +13,14 @@ from quantumai.backends.catalogue import BackendEntry
 from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
 from quantumai.circuits.loading import load_circuit
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, EvidenceError, NotFoundError, StorageError
+from quantumai.errors import (
+    ArtefactError,
+    BadInputError,
+    EvidenceError,
+    LedgerError,
+    NotFoundError,
+    StorageError,
+)
 from quantumai.jobs.desk import Desk, artefact_key, manifest_key, proof_key
 from quantumai.jobs.history import find_row
 from quantumai.jobs.request import JobRequest, PreparedJob, prepare_job
@@ -28,6 +35,7 @@ from quantumai.scheduler.planner import FleetMember
 from quantumai.storage.objects import ObjectStore
 
 CALIBRATION_PREFIX = "calibration/"
+_RESTORE = "restore the object store from a backup"
 _Record = TypeVar("_Record")
 
 
@@ -72,12 +80,14 @@ class Evidence:
         self.manifest: RunManifest = manifest
 
     def artefact(self, name: str) -> bytes:
-        """An artefact's bytes; `EvidenceError` if it is gone or changed."""
+        """An artefact's bytes; `ArtefactError` if it is gone or changed."""
         digest = self.digests.get(name)
         data = None if digest is None else find_artefact(self._objects, digest)
         if data is None or sha256_hex(data) != digest:
             job_id = self.manifest.job_id
-            raise _damaged(f"artefact {name!r} of job {job_id} is missing or damaged")
+            raise ArtefactError(
+                f"artefact {name!r} of job {job_id} is missing or damaged", hint=_RESTORE
+            )
         return data
 
     def json(self, name: str) -> Any:
@@ -178,7 +188,7 @@ def export_evidence(desk: Desk, job_id: str, folder: Path) -> tuple[Path, ...]:
     try:
         proof = desk.objects.get(proof_key(job_id))
     except NotFoundError:
-        raise _damaged(f"the proof of job {job_id} is missing") from None
+        raise LedgerError(f"the proof of job {job_id} is missing", hint=_RESTORE) from None
     files = {"manifest.json": evidence.envelope, "proof.json": proof}
     files |= {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
     try:
@@ -193,4 +203,4 @@ def export_evidence(desk: Desk, job_id: str, folder: Path) -> tuple[Path, ...]:
 
 
 def _damaged(what: str) -> EvidenceError:
-    return EvidenceError(what, hint="restore the object store from a backup")
+    return EvidenceError(what, hint=_RESTORE)

@@ -10,7 +10,7 @@ import msgspec
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.catalogue import BackendEntry
 from quantumai.canonical import sha256_hex
-from quantumai.errors import EvidenceError
+from quantumai.errors import ArtefactError
 from quantumai.jobs.desk import artefact_key
 from quantumai.jobs.evidence import find_artefact
 from quantumai.scheduler.planner import FleetMember
@@ -95,7 +95,7 @@ def _digest(row: Row) -> str:
 def _load(objects: ObjectStore, digest: str) -> CalibrationSnapshot:
     data = find_artefact(objects, digest)
     if data is None or sha256_hex(data) != digest:
-        raise EvidenceError(
+        raise ArtefactError(
             f"stored calibration {digest[:12]} is missing or damaged",
             hint="restore the object store from a backup",
         )

@@ -8,7 +8,7 @@ import msgspec
 
 from quantumai.errors import BadInputError, NotFoundError
 from quantumai.jobs.desk import Desk
-from quantumai.storage.database import Row
+from quantumai.storage.database import Database, Row
 
 
 class JobSummary(msgspec.Struct, frozen=True):
@@ -50,6 +50,15 @@ def find_row(desk: Desk, job_id: str) -> Row:
     if row is None:
         raise NotFoundError(f"no job {known} in this home", hint="`qai jobs list` shows the ids")
     return row
+
+
+def leaves_handed_out(database: Database) -> int:
+    """Least size that the ledger must have: one more than the greatest leaf index of any job."""
+    greatest = -1
+    for column in ("decision_index", "manifest_index"):
+        for row in database.select("jobs", order_by=f"-{column}", limit=1):
+            greatest = max(greatest, -1 if row[column] is None else row[column])
+    return greatest + 1
 
 
 def _summary(row: Row, decision: Row | None) -> JobSummary:

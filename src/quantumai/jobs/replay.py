@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from quantumai.canonical import canonical_json, parse_canonical_json
-from quantumai.errors import EvidenceError
+from quantumai.errors import UnverifiedError
 from quantumai.jobs.computation import execute, plan_job
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, verify_job
@@ -49,14 +49,15 @@ class ReplayReport(msgspec.Struct, frozen=True):
 def replay_job(desk: Desk, job_id: str) -> ReplayReport:
     """Recompute features, policy, decision and result from the manifest's evidence.
 
-    Raises `EvidenceError` where that does not verify: to agree with a forgery would say nothing.
+    Raises `UnverifiedError` where that does not verify: to agree with a forgery would say nothing.
     """
     evidence = Evidence(desk, job_id)
     verification = verify_job(desk, job_id)
     if not verification.verified:
         wrong = next(check for check in verification.checks if check.status is not Outcome.OK)
-        raise EvidenceError(
+        raise UnverifiedError(
             f"job {job_id} does not verify, so it is not replayed: {wrong.name}: {wrong.detail}",
+            int(verification.exit_code),
             hint=f"qai manifest verify {job_id}",
         )
     job, fleet = evidence.job(), evidence.fleet()

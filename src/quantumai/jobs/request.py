@@ -20,6 +20,9 @@ from quantumai.randomness import RootSeed
 
 AUTO = "auto"
 MAX_SHOTS = 10_000_000
+MIN_TOLERANCE = 1e-6
+MAX_SEED_CHARACTERS = 1000
+_LONGEST_NAME = 60
 ENGINES = ("channel", "aer")
 
 
@@ -87,19 +90,27 @@ def prepare_job(
     engine: str = ENGINES[0],
 ) -> PreparedJob:
     """Check everything that needs no home; raises `BadInputError` at the first mistake."""
-    for name, text in {"crypto mode": crypto_mode, "backend": backend, "em": em}.items():
+    names = {"crypto mode": crypto_mode, "backend": backend, "em": em, "engine": engine}
+    for name, text in names.items():
         if not isinstance(text, str):
             raise BadInputError(f"{name} must be text, not a {type(text).__name__}")
+        if len(text) > _LONGEST_NAME:
+            raise BadInputError(f"unknown {name} {text[:_LONGEST_NAME] + '...'!r}")
     if not (seed is None or isinstance(seed, str)):
         raise BadInputError(f"seed must be text, not a {type(seed).__name__}", hint='seed="7"')
+    if seed is not None and not 1 <= len(seed) <= MAX_SEED_CHARACTERS:
+        raise BadInputError(f"seed must have 1 to {MAX_SEED_CHARACTERS} characters")
     if seed is not None and not _is_unicode(seed):
         raise BadInputError("seed is not valid Unicode text")
     paulis = parse_observables(observables, circuit.num_qubits)
     if type(shots) is not int or not 1 <= shots <= MAX_SHOTS:
         raise BadInputError(f"shots must be from 1 to {MAX_SHOTS}, not {_shown(shots)}")
     split_shots(shots, len(measurement_bases(paulis)))
-    if not (_is_finite(tolerance) and 0 < tolerance <= 2):
-        raise BadInputError(f"tolerance must be above 0 and at most 2, not {_shown(tolerance)}")
+    if not (_is_finite(tolerance) and MIN_TOLERANCE <= tolerance <= 2):
+        raise BadInputError(
+            f"tolerance must be from {MIN_TOLERANCE:g} to 2, not {_shown(tolerance)}",
+            hint="no method reaches an error below that",
+        )
     if max_cost is not None and not (_is_finite(max_cost) and max_cost > 0):
         raise BadInputError(f"max-cost must be a positive number of USD, not {_shown(max_cost)}")
     if em != AUTO:

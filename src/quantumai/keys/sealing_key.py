@@ -6,6 +6,7 @@ cost of scrypt (RFC 7914), and a check value, so that a wrong passphrase is noti
 
 from __future__ import annotations
 
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -17,6 +18,7 @@ from quantumai.errors import KeyUnavailableError
 from quantumai.storage.durable_files import create_file
 
 FILE_NAME = "key-encryption.json"
+VERSION_FILE = re.compile(r"\d{4}\.json")  # a sealed key, in the folder of its alias
 _CHECK_TEXT = b"quantumai key-encryption key v1"
 _SCRYPT_LOG2_N = 17
 
@@ -43,11 +45,13 @@ class _Scrypt(msgspec.Struct, frozen=True, tag_field="kind", tag="scrypt"):
 def open_key_encryption_key(folder: Path, passphrase: bytes | None) -> bytes:
     """Return the folder's 32-byte key-encryption key, making it on first use.
 
-    Raises `KeyUnavailableError` for a wrong or missing passphrase, a damaged file, or one that
-    others may read, and `OSError` when the disk fails.
+    Raises `KeyUnavailableError` for a wrong or missing passphrase, a damaged file, one that others
+    may read, or one that is missing though keys were sealed with it, and `OSError` when the disk
+    fails.
     """
     path = folder / FILE_NAME
     if not path.exists():
+        require_key_encryption_file(folder)
         create_file(path, _fresh(passphrase), 0o600)
     require_private(path)
     try:
@@ -67,6 +71,20 @@ def open_key_encryption_key(folder: Path, passphrase: bytes | None) -> bytes:
     if passphrase is None:
         raise KeyUnavailableError("these keys need a passphrase", hint="give the passphrase")
     return _derive_checked(form, passphrase)
+
+
+def require_key_encryption_file(folder: Path) -> None:
+    """Raise `KeyUnavailableError` if keys are sealed in `folder` and what sealed them is gone.
+
+    A fresh key-encryption key would open none of them.
+    """
+    sealed = any(VERSION_FILE.fullmatch(path.name) for path in folder.glob("*/*.json"))
+    # Looked at in this order: who made the sealed key had made the key-encryption file before.
+    if sealed and not (folder / FILE_NAME).exists():
+        raise KeyUnavailableError(
+            f"the key-encryption file {FILE_NAME} is missing",
+            hint=f"restore {FILE_NAME} in the keys folder from a backup",
+        )
 
 
 def require_private(path: Path) -> None:

@@ -35,8 +35,14 @@ from quantumai.keys.algorithms import (
     spki_of,
     verify_signature,
 )
+from quantumai.keys.environment import Environment, parse_environment
 from quantumai.keys.port import KeyRecord, KeyState
-from quantumai.keys.sealing_key import open_key_encryption_key, require_private
+from quantumai.keys.sealing_key import (
+    VERSION_FILE,
+    open_key_encryption_key,
+    require_key_encryption_file,
+    require_private,
+)
 from quantumai.storage.durable_files import create_file, make_folder
 
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -75,7 +81,7 @@ class InsecureSoftKeys:
         passphrase: bytes | None = None,
         environment: str = "",
     ) -> None:
-        if environment == "production":
+        if parse_environment(environment) is Environment.PRODUCTION:
             raise InsecureRefusedError(
                 "soft keys refuse to work in production",
                 hint="use an HSM key provider, or unset QAI_ENV",
@@ -106,6 +112,8 @@ class InsecureSoftKeys:
             raise BadInputError(f"not a key alias: {alias[:80]!r}", hint="use a-z, 0-9 and '-'")
         if not self._versions(alias):
             self._write(alias, 1, algorithm)
+        # A key that cannot be opened later is better refused before work is done for it.
+        require_key_encryption_file(self._folder)
         record = self.current(alias)
         if record.algorithm != algorithm:
             raise ConflictError(f"key {alias} exists with algorithm {record.algorithm}")
@@ -161,7 +169,7 @@ class InsecureSoftKeys:
             names = [path.name for path in (self._folder / alias).iterdir()]
         except FileNotFoundError:
             return ()
-        found = sorted(int(name[:4]) for name in names if re.fullmatch(r"\d{4}\.json", name))
+        found = sorted(int(name[:4]) for name in names if VERSION_FILE.fullmatch(name))
         if found != list(range(1, len(found) + 1)):
             raise KeyUnavailableError(f"a version of key {alias} is missing from its folder")
         return tuple(found)

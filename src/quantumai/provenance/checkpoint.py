@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from quantumai.errors import EvidenceError
+from quantumai.errors import LedgerError
 from quantumai.keys.algorithms import verify_signature
 from quantumai.provenance.note import TYPE_ML_DSA_44, Note, NoteSignature, VerifierKey
 
@@ -30,17 +30,17 @@ class TreeHead:
 
     @classmethod
     def parse(cls, text: str) -> TreeHead:
-        """Read a checkpoint's text, refusing extension lines. Raises `EvidenceError`."""
+        """Read a checkpoint's text, refusing extension lines. Raises `LedgerError`."""
         lines = text.split("\n")
         if len(lines) != 4 or not lines[0] or not lines[1].isdecimal() or len(lines[1]) > 19:
-            raise EvidenceError("not a checkpoint of three lines")
+            raise LedgerError("not a checkpoint of three lines")
         try:
             root = base64.b64decode(lines[2], validate=True)
         except (binascii.Error, ValueError):
-            raise EvidenceError("the checkpoint's root hash is not base64") from None
+            raise LedgerError("the checkpoint's root hash is not base64") from None
         head = cls(lines[0], int(lines[1]), root)
         if len(root) != 32 or head.text != text or head.size > _LARGEST:
-            raise EvidenceError("the checkpoint is not in its one form")
+            raise LedgerError("the checkpoint is not in its one form")
         return head
 
 
@@ -60,7 +60,7 @@ def cosigned_message(name: str, timestamp: int, head: TreeHead) -> bytes:
     """What an ML-DSA-44 cosignature signs: `cosigned_message` of tlog-cosignature, from leaf 0."""
     names = [text.encode() for text in (name, head.origin)]
     if not all(1 <= len(text) <= 255 for text in names):
-        raise EvidenceError("the names of log and cosigner must have 1 to 255 bytes")
+        raise LedgerError("the names of log and cosigner must have 1 to 255 bytes")
     cosigner, origin = (bytes([len(text)]) + text for text in names)
     start = bytes(8)
     return (
@@ -84,7 +84,7 @@ def verify_checkpoint(
 ) -> tuple[TreeHead, tuple[VerifierKey, ...]]:
     """Read a checkpoint; return its head and those of `keys` whose signatures hold.
 
-    Raises `EvidenceError` for a malformed note and, as signed-note asks, when a signature of one
+    Raises `LedgerError` for a malformed note and, as signed-note asks, when a signature of one
     of `keys` does not hold. Signatures by others are ignored. The caller decides whether the
     returned keys suffice; none means that nothing was proved.
     """
@@ -94,7 +94,7 @@ def verify_checkpoint(
     for key in keys:
         signatures = note.by(key)
         if not all(_holds(note.text, head, key, signature) for signature in signatures):
-            raise EvidenceError(f"the checkpoint's {key.algorithm} signature does not hold")
+            raise LedgerError(f"the checkpoint's {key.algorithm} signature does not hold")
         if signatures:
             verified.append(key)
     return head, tuple(verified)

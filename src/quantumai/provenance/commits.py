@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
-from quantumai.errors import BadInputError, EvidenceError, NotFoundError
+from quantumai.errors import BadInputError, LedgerError, NotFoundError
 from quantumai.provenance.checkpoint import TreeHead
 from quantumai.provenance.note import Note
 from quantumai.storage.objects import ObjectStore
@@ -46,11 +46,11 @@ class Leaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, entry: bytes) -> Leaf:
-        """Read an entry strictly. Raises `EvidenceError`."""
+        """Read an entry strictly. Raises `LedgerError`."""
         try:
             return msgspec.convert(parse_canonical_json(entry), cls).check()
         except (BadInputError, msgspec.ValidationError) as error:
-            raise EvidenceError(f"a ledger entry is damaged: {error}") from None
+            raise LedgerError(f"a ledger entry is damaged: {error}") from None
 
 
 class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,13 +79,13 @@ class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, number: int, data: bytes) -> Commit:
-        """Read commit `number` strictly. Raises `EvidenceError`."""
+        """Read commit `number` strictly. Raises `LedgerError`."""
         try:
             commit = msgspec.convert(parse_canonical_json(data), cls)
             for leaf in commit.entries:
                 leaf.check()
         except (BadInputError, msgspec.ValidationError) as error:
-            raise EvidenceError(f"ledger commit {number} is damaged: {error}") from None
+            raise LedgerError(f"ledger commit {number} is damaged: {error}") from None
         if (
             commit.schema != 1
             or commit.number != number
@@ -93,7 +93,7 @@ class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             or not commit.entries
             or commit.head.size != commit.size
         ):
-            raise EvidenceError(f"ledger commit {number} contradicts itself")
+            raise LedgerError(f"ledger commit {number} contradicts itself")
         return commit
 
 
@@ -119,12 +119,23 @@ class CommitLog:
             self._newest = self.read(number)
         return self._newest
 
+    def require_size(self, least: int) -> None:
+        """Raise `LedgerError` if there are fewer leaves than the `least` known to exist."""
+        newest = self.newest()
+        size = newest.size if newest else 0
+        if size < least:
+            raise LedgerError(
+                f"the ledger has {size} leaves, but leaf {least - 1} was handed out: "
+                "objects/ledger was lost or an older copy put back",
+                hint="restore the newest backup of objects/ledger before going on",
+            )
+
     def read(self, number: int) -> Commit:
-        """Commit `number`. Raises `EvidenceError` when it is missing or damaged."""
+        """Commit `number`. Raises `LedgerError` when it is missing or damaged."""
         try:
             data = self._objects.get(commit_key(number))
         except NotFoundError:
-            raise EvidenceError(f"ledger commit {number} is missing") from None
+            raise LedgerError(f"ledger commit {number} is missing") from None
         return Commit.parse(number, data)
 
     def create(self, commit: Commit) -> bool:

@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, EvidenceError, NotFoundError
+from quantumai.errors import BadInputError, LedgerError, NotFoundError
 from quantumai.keys.algorithms import PublicKey, verify_signature
 from quantumai.keys.port import KeyRecord
 from quantumai.provenance.commits import Leaf
@@ -111,7 +111,7 @@ class KeyEventHistory:
     def up_to(self, size: int, authority: Iterable[PublicKey]) -> list[LoggedEvent]:
         """Events among the first `size` leaves, each checked to be signed by `authority`.
 
-        Raises `EvidenceError` for a missing or forged event.
+        Raises `LedgerError` for a missing or forged event.
         """
         if size > self._seen:
             known = {key.key_id: key for key in authority}
@@ -125,16 +125,16 @@ class KeyEventHistory:
         try:
             data = self._objects.get(f"key-events/{digest}")
         except NotFoundError:
-            raise EvidenceError(f"key event {digest[:16]} is in the ledger but missing") from None
+            raise LedgerError(f"key event {digest[:16]} is in the ledger but missing") from None
         if sha256_hex(data) != digest:
-            raise EvidenceError(f"key event {digest[:16]} was changed")
+            raise LedgerError(f"key event {digest[:16]} was changed")
         try:
             envelope = parse_envelope(data)
             event = parse_key_event(envelope)
         except BadInputError as error:
-            raise EvidenceError(f"key event {digest[:16]}: {error}") from None
+            raise LedgerError(f"key event {digest[:16]}: {error}") from None
         if not signed_by(envelope, authority):
-            raise EvidenceError(f"key event {digest[:16]} is not signed by the authority")
+            raise LedgerError(f"key event {digest[:16]} is not signed by the authority")
         return event
 
 

@@ -17,18 +17,22 @@ from typing import TypeVar
 from quantumai.errors import (
     BadInputError,
     ConflictError,
-    EvidenceError,
+    LedgerError,
     NotFoundError,
     StorageError,
 )
 from quantumai.provenance import merkle
-from quantumai.provenance.checkpoint import CheckpointSigner, TreeHead, signed_checkpoint
+from quantumai.provenance.checkpoint import (
+    CheckpointSigner,
+    TreeHead,
+    signed_checkpoint,
+    verify_checkpoint,
+)
 from quantumai.provenance.commits import Commit, CommitLog, Leaf, commit_digest
-from quantumai.provenance.note import Note
-from quantumai.provenance.tiles import WIDTH, Tile, TileTree, tiles_of
+from quantumai.provenance.ledger_caches import LedgerCaches
+from quantumai.provenance.tiles import WIDTH, TileTree
 from quantumai.storage.objects import ObjectStore
 
-CHECKPOINT_KEY = "ledger/checkpoint"
 _MOST_ATTEMPTS = 10_000
 _T = TypeVar("_T")
 
@@ -48,12 +52,18 @@ class Ledger:
         self.objects = objects
         self._commits = CommitLog(objects)
         self._clock = clock
-        self._tree: TileTree | None = None  # of the newest commit, checked against its root
+        self._caches = LedgerCaches(objects, self._commits)
+        self._checked: Commit | None = None  # the newest commit, its signatures checked
 
     def size(self) -> int:
         """Number of leaves."""
         newest = self._commits.newest()
         return newest.size if newest else 0
+
+    def require_size(self, least: int = 0) -> None:
+        """Raise `LedgerError` if leaves were lost: fewer than `least`, or than its caches know."""
+        self._commits.require_size(least)
+        self._caches.refuse_lost_commits(self.size())
 
     def checkpoint(self) -> bytes:
         """The newest signed checkpoint. Raises `NotFoundError` while the ledger is empty."""
@@ -74,17 +84,16 @@ class Ledger:
         for leaf in leaves:
             leaf.check()
         for _ in range(_MOST_ATTEMPTS):
-            newest = self._commits.newest()
-            tree = self._current_tree(newest)
+            newest = self._signed_newest()
+            tree = self._caches.tree_of(newest)
             if at_size is not None and tree.size != at_size:
                 raise ConflictError("the ledger has grown in the meantime")
             grown = tree.extended([leaf.entry for leaf in leaves])
             commit = self._signed(newest, grown, tuple(leaves))
             if self._commits.create(commit):
-                self._tree = grown
                 # The commit stands; a cache that cannot be written now is completed later.
                 with contextlib.suppress(StorageError):
-                    self._write_caches(grown, tree.size, commit)
+                    self._caches.write(grown, tree.size, commit)
                 return list(range(commit.first, commit.size))
         raise StorageError("the ledger is too busy to append to", hint="try again")
 
@@ -160,102 +169,45 @@ class Ledger:
         return self._with_repair(read, "the consistency proof") if total else []
 
     def verify(self) -> list[str]:
-        """Recheck everything that is stored; return the problems, the first bad thing first."""
+        """Recheck everything that is stored; return the problems, the first bad thing first.
+
+        What this object has already mended comes first: to mend damage is not to hide it.
+        """
         from quantumai.provenance.ledger_check import check_ledger
 
-        return check_ledger(self.objects, self.origin, self.signer.verifier_keys())
+        found = check_ledger(self.objects, self.origin, self.signer.verifier_keys())
+        return [*dict.fromkeys(self._caches.repairs), *found]
 
     def _with_repair(self, read: Callable[[TileTree, bytes], _T | None], what: str) -> _T:
         """Result of `read` on the newest tree and its signed root.
 
-        When it finds damage (None or `EvidenceError`), the caches are rebuilt and it runs again.
+        When it finds damage (None or `LedgerError`), the caches are rebuilt and it runs again.
         """
-        newest = self._commits.newest()
+        newest = self._signed_newest()
         if newest is None:
             raise NotFoundError("the ledger is empty")
-        with contextlib.suppress(EvidenceError):
-            found = read(self._current_tree(newest), newest.head.root)
+        with contextlib.suppress(LedgerError):
+            found = read(self._caches.tree_of(newest), newest.head.root)
             if found is not None:
                 return found
-        self._tree = self._rebuilt(newest, start=0)
-        found = read(self._tree, newest.head.root)
+        found = read(self._caches.rebuilt(newest, start=0), newest.head.root)
         if found is None:
-            raise EvidenceError(f"{what} contradicts the signed root", hint="qai ledger verify")
+            raise LedgerError(f"{what} contradicts the signed root", hint="qai ledger verify")
         return found
 
-    def _current_tree(self, newest: Commit | None) -> TileTree:
-        """The tree at `newest`, its caches completed and its right edge checked."""
-        if newest is None:
-            self._refuse_lost_commits(0)
-            return TileTree(0, self._read_tile)
-        if self._tree is not None and self._tree.size == newest.size:
-            return self._tree
-        cached = self._refuse_lost_commits(newest.size)
-        try:
-            if cached == newest.size:
-                tree = TileTree(newest.size, self._read_tile)
-                _check_edge(tree, newest)
-            else:
-                tree = self._rebuilt(newest, cached)
-        except EvidenceError:
-            tree = self._rebuilt(newest, start=0)
-        self._tree = tree
-        return tree
-
-    def _refuse_lost_commits(self, size: int) -> int:
-        """Size that the caches were completed to; `EvidenceError` if commits were lost since."""
-        cached = self._cached_size()
-        if cached > size and cached > self.size():
-            raise EvidenceError(
-                f"the ledger's checkpoint has {cached} leaves but its commits only {self.size()}",
-                hint="commits are missing: restore them from a backup before going on",
-            )
-        return min(cached, size)
-
-    def _cached_size(self) -> int:
-        try:
-            return TreeHead.parse(Note.parse(self.objects.get(CHECKPOINT_KEY)).text).size
-        except (NotFoundError, EvidenceError):
-            return 0
-
-    def _rebuilt(self, newest: Commit, start: int) -> TileTree:
-        """Complete the caches from the commits after size `start` (0: all of them)."""
-        commits = [newest]
-        while commits[-1].first > start:
-            commits.append(self._commits.read(commits[-1].number - 1))
-        if commits[-1].first != start:  # no commit ends there: not a size of ours
-            return self._rebuilt(newest, 0)
-        tree = TileTree(start, self._read_tile)
-        if start:
-            _check_edge(tree, self._commits.read(commits[-1].number - 1))
-        for commit in reversed(commits):
-            grown = tree.extended([leaf.entry for leaf in commit.entries])
-            if grown.root() != commit.head.root:
-                raise EvidenceError(
-                    f"ledger commit {commit.number} contradicts its own checkpoint",
-                    hint="qai ledger verify",
+    def _signed_newest(self) -> Commit | None:
+        """The newest commit, its checkpoint checked to be signed by all of the log's keys."""
+        newest = self._commits.newest()
+        if newest is not None and newest is not self._checked:
+            keys = self.signer.verifier_keys()
+            head, by = verify_checkpoint(newest.checkpoint.encode(), keys)
+            if head.origin != self.origin or len(by) != len(keys):
+                raise LedgerError(
+                    f"ledger commit {newest.number} is not signed by this ledger's keys",
+                    hint="restore objects/ledger and the keys folder from the same backup",
                 )
-            self._write_tiles(grown, tree.size)
-            tree = grown
-        self.objects.replace(CHECKPOINT_KEY, newest.checkpoint.encode())
-        return tree
-
-    def _write_caches(self, tree: TileTree, since: int, commit: Commit) -> None:
-        self._write_tiles(tree, since)
-        self.objects.replace(CHECKPOINT_KEY, commit.checkpoint.encode())
-
-    def _write_tiles(self, tree: TileTree, since: int) -> None:
-        for tile in tiles_of(tree.size, since):
-            key, data = f"ledger/{tile.path}", tree.tile_bytes(tile)
-            # Tiles are immutable; one that differs is damaged and put right.
-            if not self.objects.create(key, data) and self.objects.get(key) != data:
-                self.objects.replace(key, data)
-
-    def _read_tile(self, tile: Tile) -> bytes:
-        try:
-            return self.objects.get(f"ledger/{tile.path}")
-        except NotFoundError:
-            raise EvidenceError(f"ledger {tile.path} is missing") from None
+            self._checked = newest
+        return newest
 
     def _signed(self, newest: Commit | None, tree: TileTree, leaves: tuple[Leaf, ...]) -> Commit:
         head = TreeHead(self.origin, tree.size, tree.root())
@@ -269,17 +221,3 @@ class Ledger:
             entries=leaves,
             checkpoint=signed_checkpoint(head, signatures).decode(),
         )
-
-
-def _check_edge(tree: TileTree, commit: Commit) -> None:
-    """Raise `EvidenceError` unless the tiles that the next append builds on fit the signed root.
-
-    The root covers every hash of the unfinished tiles; the unfinished bundle is hashed again.
-    """
-    if tree.root() != commit.head.root:
-        raise EvidenceError("the ledger's tiles contradict its signed root")
-    if tree.size % WIDTH:
-        index = tree.size // WIDTH
-        hashes = [merkle.leaf_hash(entry) for entry in tree.bundle(index)]
-        if hashes != tree.tile(0, index):
-            raise EvidenceError("the ledger's entries contradict its tiles")

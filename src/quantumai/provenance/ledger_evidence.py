@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, EvidenceError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import AlgorithmClass, algorithm_class
 from quantumai.provenance.checkpoint import TreeHead, verify_checkpoint
 from quantumai.provenance.commits import Leaf
@@ -21,14 +21,14 @@ _NAME = "key-valid"
 def check_ledger_proof(
     proof: LedgerProof, leaf: Leaf, trust: TrustFile, mode: CryptoMode
 ) -> TreeHead:
-    """Return the head that `leaf` is proved to be in. Raises `EvidenceError` otherwise.
+    """Return the head that `leaf` is proved to be in. Raises `LedgerError` otherwise.
 
     In every mode but classical only the ledger's ML-DSA-44 signature counts.
     """
     keys = trust.ledger.keys()
     head, verified = verify_checkpoint(proof.checkpoint, keys)
     if head.origin != trust.ledger.origin:
-        raise EvidenceError(f"the checkpoint is of another ledger: {head.origin[:80]!r}")
+        raise LedgerError(f"the checkpoint is of another ledger: {head.origin[:80]!r}")
     counting = [
         key
         for key in verified
@@ -37,9 +37,9 @@ def check_ledger_proof(
     ]
     if not counting:
         kind = "" if mode is CryptoMode.CLASSICAL else "post-quantum "
-        raise EvidenceError(f"the checkpoint has no {kind}signature by a trusted ledger key")
+        raise LedgerError(f"the checkpoint has no {kind}signature by a trusted ledger key")
     if not verify_inclusion(leaf_hash(leaf.entry), proof.index, head.size, proof.path, head.root):
-        raise EvidenceError(f"this manifest is not leaf {proof.index} of the ledger")
+        raise LedgerError(f"this manifest is not leaf {proof.index} of the ledger")
     return head
 
 
@@ -55,7 +55,7 @@ def check_key_valid(
             return failed(_NAME, detail, ExitCode.KEY_NOT_VALID)
         try:
             status = _status_of(key.key_id, proof.key_status, head, trust)
-        except (BadInputError, EvidenceError) as error:
+        except (BadInputError, LedgerError) as error:
             return failed(_NAME, str(error), ExitCode.LEDGER)
         if status is None:
             return not_checked(_NAME, f"the proof has no status of key {key.key_id[:16]}")
@@ -73,8 +73,8 @@ def _status_of(
         if status.key_id != key_id:
             continue
         if not signed_by(envelope, authority):
-            raise EvidenceError("the key status is not signed by a trusted authority")
+            raise LedgerError("the key status is not signed by a trusted authority")
         if (status.tree_size, status.root_hash) != (head.size, head.root.hex()):
-            raise EvidenceError("the key status belongs to another checkpoint")
+            raise LedgerError("the key status belongs to another checkpoint")
         return status
     return None

@@ -12,7 +12,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from quantumai.errors import BadInputError, EvidenceError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import ED25519, ML_DSA_44, spki_of_raw
 
 TYPE_ED25519 = 0x01
@@ -104,34 +104,37 @@ class Note:
 
     @classmethod
     def parse(cls, data: bytes) -> Note:
-        """Read a note strictly. Raises `EvidenceError`; nothing is verified."""
+        """Read a note strictly. Raises `LedgerError`; nothing is verified."""
         if len(data) > _LONGEST_NOTE:
-            raise EvidenceError("signed note is too long")
+            raise LedgerError("signed note is too long")
         try:
             whole = data.decode()
         except UnicodeDecodeError:
-            raise EvidenceError("signed note is not UTF-8") from None
+            raise LedgerError("signed note is not UTF-8") from None
         if _CONTROL.search(whole):
-            raise EvidenceError("signed note has control characters")
+            raise LedgerError("signed note has control characters")
         text, blank, signed = whole.rpartition("\n\n")
         if not blank or not signed.endswith("\n"):
-            raise EvidenceError("not a signed note")
+            raise LedgerError("not a signed note")
         lines = signed[:-1].split("\n")
         if len(lines) > _MOST_SIGNATURES:
-            raise EvidenceError("signed note has too many signatures")
-        return cls(text + "\n", tuple(_signature(line) for line in lines))
+            raise LedgerError("signed note has too many signatures")
+        signatures = tuple(_signature(line) for line in lines)
+        if len({(s.name, s.key_id) for s in signatures}) != len(signatures):
+            raise LedgerError("signed note has two signatures by the same key")
+        return cls(text + "\n", signatures)
 
 
 def _signature(line: str) -> NoteSignature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != "\u2014" or not _NAME.fullmatch(parts[1]):
-        raise EvidenceError("signed note has a malformed signature line")
+        raise LedgerError("signed note has a malformed signature line")
     try:
         blob = _decode(parts[2])
     except BadInputError:
         blob = b""
     if len(blob) < 5:
-        raise EvidenceError("signed note has a malformed signature line")
+        raise LedgerError("signed note has a malformed signature line")
     return NoteSignature(parts[1], blob[:4], blob[4:])
 
 

@@ -11,7 +11,7 @@ import binascii
 from dataclasses import dataclass
 
 from quantumai.canonical import canonical_json, parse_canonical_json
-from quantumai.errors import BadInputError, EvidenceError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.provenance.dsse import Envelope, envelope_from_json
 
 _HEADER = "c2sp.org/tlog-proof@v1"
@@ -40,21 +40,21 @@ class LedgerProof:
 
     @classmethod
     def parse(cls, data: bytes) -> LedgerProof:
-        """Read a proof strictly: it must be what `data` would write. Raises `EvidenceError`."""
+        """Read a proof strictly: it must be what `data` would write. Raises `LedgerError`."""
         head, blank, checkpoint = data.partition(b"\n\n")
         try:
             lines = head.decode().split("\n")
             if len(data) > _LONGEST_PROOF or not blank or lines.pop(0) != _HEADER:
-                raise EvidenceError("not a tlog-proof file")
+                raise LedgerError("not a tlog-proof file")
             extra = lines.pop(0) if lines and lines[0].startswith("extra ") else ""
             index = int(lines.pop(0).removeprefix("index ")) if lines else -1
             path = tuple(base64.b64decode(line, validate=True) for line in lines)
             statuses = _statuses(base64.b64decode(extra[6:], validate=True)) if extra else ()
         except (ValueError, binascii.Error, BadInputError):
-            raise EvidenceError("the proof file is damaged") from None
+            raise LedgerError("the proof file is damaged") from None
         proof = cls(index, path, checkpoint, statuses)
         if any(len(node) != 32 for node in path) or index < 0 or proof.data != data:
-            raise EvidenceError("the proof file is not in its one form")
+            raise LedgerError("the proof file is not in its one form")
         return proof
 
 

@@ -55,24 +55,26 @@ class Check:
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """All checks in order; `verified` only if none failed and none was left out unasked."""
+    """All checks in order; `verified` only if none failed and none was left out unasked.
+
+    `unchecked` names the checks that lacked evidence and were allowed to.
+    """
 
     checks: tuple[Check, ...]
     verified: bool
     exit_code: ExitCode
+    unchecked: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, checks: Sequence[Check], allow_unchecked: frozenset[str]) -> VerificationReport:
         """Sum up `checks`; those named in `allow_unchecked` may lack evidence."""
         codes = {check.exit_code for check in checks if check.status is Outcome.FAILED}
-        missing = any(
-            check.status is Outcome.NOT_CHECKED and check.name not in allow_unchecked
-            for check in checks
-        )
+        lacking = [check.name for check in checks if check.status is Outcome.NOT_CHECKED]
+        allowed = tuple(name for name in lacking if name in allow_unchecked)
         code = next((code for code in _DECIDES if code in codes), ExitCode.OK)
-        if code is ExitCode.OK and missing:
+        if code is ExitCode.OK and len(allowed) < len(lacking):
             code = ExitCode.NOT_CHECKED
-        return cls(tuple(checks), code is ExitCode.OK, code)
+        return cls(tuple(checks), code is ExitCode.OK, code, allowed)
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain JSON data."""
@@ -82,6 +84,7 @@ class VerificationReport:
             "checks": [
                 {"name": c.name, "status": str(c.status), "detail": c.detail} for c in self.checks
             ],
+            "unchecked": list(self.unchecked),
         }
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import ConflictError, KeyUnavailableError
+from quantumai.errors import BadInputError, ConflictError, KeyUnavailableError
 from quantumai.keys.algorithms import (
     ED25519,
     ML_DSA_44,
@@ -18,7 +18,7 @@ from quantumai.keys.algorithms import (
 )
 from quantumai.keys.port import KeyProvider, KeyRecord, KeyState
 from quantumai.provenance.checkpoint import TreeHead, cosigned_message
-from quantumai.provenance.commits import Leaf
+from quantumai.provenance.commits import CommitLog, Leaf
 from quantumai.provenance.dsse import parse_envelope, sign_payload
 from quantumai.provenance.key_events import (
     KeyEvent,
@@ -97,12 +97,23 @@ def ledger_origin(keys: KeyProvider) -> str:
     return f"quantumai/ledger/{keys.create(LEDGER_PQC, ML_DSA_44).key_id[:16]}"
 
 
-def open_sealer(keys: KeyProvider, objects: ObjectStore, clock: Callable[[], datetime]) -> Sealer:
-    """A ready sealer over a provider and a store, with the home's own ledger."""
+def open_sealer(
+    keys: KeyProvider,
+    objects: ObjectStore,
+    clock: Callable[[], datetime],
+    *,
+    least_size: int = 0,
+) -> Sealer:
+    """A ready sealer over a provider and a store, with the home's own ledger.
+
+    `least_size` is the number of leaves that are known to exist from elsewhere. Raises
+    `LedgerError`, before anything is made or appended, if the ledger has fewer.
+    """
+    CommitLog(objects).require_size(least_size)  # before the ledger's keys are made
     origin = ledger_origin(keys)
     ledger = Ledger(objects, origin, ProviderCheckpointSigner(keys, origin), clock)
     sealer = Sealer(keys, ledger, objects, clock)
-    sealer.ensure_ready()
+    sealer.ensure_ready(least_size)
     return sealer
 
 
@@ -122,12 +133,15 @@ class Sealer:
         self._clock = clock
         self._history = KeyEventHistory(ledger, objects)
 
-    def ensure_ready(self) -> None:
+    def ensure_ready(self, least_size: int = 0) -> None:
         """Make the keys and log what the ledger does not yet know of them; idempotent.
 
         Also completes a rotation that was interrupted between provider and ledger. Two processes
         at once log each event once: an append is conditional on the size that was looked at.
+        Raises `LedgerError`, before anything is made, if leaves were lost: fewer than
+        `least_size`, or than the ledger's caches know of.
         """
+        self.ledger.require_size(least_size)
         for alias, algorithm in _ALGORITHMS.items():
             self.keys.create(alias, algorithm)
         while missing := self._unlogged_events(size := self.ledger.size()):
@@ -177,7 +191,12 @@ class Sealer:
         return record
 
     def mark_compromised(self, key_id: str, from_index: int | None = None) -> int:
-        """Log that a key's signatures no longer count, from a leaf index on (default: now)."""
+        """Log that a key's signatures no longer count, from a leaf index on (default: now).
+
+        Raises `BadInputError` for a negative index.
+        """
+        if from_index is not None and from_index < 0:
+            raise BadInputError(f"leaf index {from_index} is negative")
         record = next(
             r for r in self.keys.list() if r.key_id == self.keys.public_key(key_id).key_id
         )
@@ -195,13 +214,16 @@ class Sealer:
             status = key_status(record.key_id, size, b"", events)
             if status.active_from_index is None:
                 continue
+            ends = status.ends_at_index
+            if ends is not None:  # a compromise dated back further leaves an empty window
+                ends = max(ends, status.active_from_index)
             trusted.append(
                 StatementKey(
                     key_id=record.key_id,
                     algorithm=record.algorithm,
                     spki=record.public_key.spki,
                     valid_from_index=status.active_from_index,
-                    valid_until_index=status.ends_at_index,
+                    valid_until_index=ends,
                 )
             )
         vkeys = tuple(key.text for key in self.ledger.signer.verifier_keys())

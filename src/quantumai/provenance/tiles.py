@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from quantumai.errors import EvidenceError
+from quantumai.errors import LedgerError
 from quantumai.provenance.merkle import EMPTY_ROOT, leaf_hash, node_hash, split_point, subtrees_of
 
 WIDTH = 256
@@ -65,12 +65,12 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
 
 
 def decode_bundle(data: bytes) -> list[bytes]:
-    """Entries of a bundle. Raises `EvidenceError` when it is cut off."""
+    """Entries of a bundle. Raises `LedgerError` when it is cut off."""
     entries, at = [], 0
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
         if at + 2 > len(data) or end > len(data):
-            raise EvidenceError("an entry bundle of the ledger is cut off")
+            raise LedgerError("an entry bundle of the ledger is cut off")
         entries.append(data[at + 2 : end])
         at = end
     return entries
@@ -80,7 +80,7 @@ class TileTree:
     """The tree of `size` leaves whose tiles `read` returns; tiles once read are kept.
 
     `read` gets the address at the tree's size and returns the tile's bytes (it may cut a fuller
-    tile itself); lengths are checked here and raise `EvidenceError`.
+    tile itself); lengths are checked here and raise `LedgerError`.
     """
 
     def __init__(self, size: int, read: Callable[[Tile], bytes]) -> None:
@@ -95,7 +95,7 @@ class TileTree:
             address = Tile(level, index, tile_width(level, index, self.size))
             data = self._read(address) if address.width else b""
             if len(data) != address.width * _HASH:
-                raise EvidenceError(f"ledger {address.path} has a wrong length")
+                raise LedgerError(f"ledger {address.path} has a wrong length")
             self._hashes[level, index] = [data[i : i + _HASH] for i in range(0, len(data), _HASH)]
         return self._hashes[level, index]
 
@@ -105,7 +105,7 @@ class TileTree:
             address = Tile(-1, index, tile_width(-1, index, self.size))
             entries = decode_bundle(self._read(address)) if address.width else []
             if len(entries) != address.width:
-                raise EvidenceError(f"ledger {address.path} has a wrong number of entries")
+                raise LedgerError(f"ledger {address.path} has a wrong number of entries")
             self._bundles[index] = entries
         return self._bundles[index]
 

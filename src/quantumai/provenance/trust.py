@@ -72,6 +72,14 @@ class TrustFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if len({key.key_id for key in keys}) != len(keys):
             raise BadInputError("the trust file lists a key twice")
         verifiers = self.ledger.keys()
+        if len(set(verifiers)) != len(verifiers):
+            raise BadInputError("the trust file lists a ledger key twice")
+        for window in self.statement_keys:
+            until = window.valid_until_index
+            if window.valid_from_index < 0 or (until or 0) < 0:
+                raise BadInputError("a leaf index in the trust file is negative")
+            if until is not None and until < window.valid_from_index:
+                raise BadInputError("a key in the trust file ends before it begins to count")
         if any(key.name != self.ledger.origin for key in verifiers):
             raise BadInputError("a ledger key in the trust file belongs to another origin")
         classical = any(algorithm_class(k.algorithm) is AlgorithmClass.CLASSICAL for k in keys)
@@ -93,10 +101,15 @@ class TrustFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     @classmethod
     def parse(cls, data: bytes) -> TrustFile:
-        """Read a trust file strictly: no unknown or repeated fields. Raises `BadInputError`."""
+        """Read a trust file strictly: no unknown or repeated fields, no byte order mark.
+
+        Raises `BadInputError`.
+        """
         try:
             value = json.loads(
-                data, object_pairs_hook=_unique_members, parse_constant=_refuse_constant
+                data.decode("utf-8"),
+                object_pairs_hook=_unique_members,
+                parse_constant=_refuse_constant,
             )
         except (ValueError, RecursionError) as error:
             raise BadInputError(f"the trust file is not JSON: {error}", hint=_HINT) from None

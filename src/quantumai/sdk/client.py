@@ -67,9 +67,9 @@ def verify(job_id: str, *, home: Path | None = None) -> VerificationReport:
     """Verify a finished job of this home again, under the home's own keys."""
     from quantumai.jobs.evidence import verify_job
     from quantumai.jobs.history import find_job
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home(home) as opened:
+    with open_existing_home(home) as opened:
         desk = opened.desk()
         return verify_job(desk, find_job(desk, job_id).job_id)
 
@@ -78,9 +78,9 @@ def replay(job_id: str, *, home: Path | None = None) -> ReplayReport:
     """Recompute a finished job from its evidence and compare, step by step."""
     from quantumai.jobs.history import find_job
     from quantumai.jobs.replay import replay_job
-    from quantumai.services.wiring import open_home
+    from quantumai.services.existing_home import open_existing_home
 
-    with open_home(home) as opened:
+    with open_existing_home(home) as opened:
         desk = opened.desk()
         return replay_job(desk, find_job(desk, job_id).job_id)
 

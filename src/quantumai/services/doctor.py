@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantumai.backends.catalogue import load_catalogue
-from quantumai.errors import QuantumAIError
-from quantumai.services.wiring import catalogue_path, home_root, open_home
+from quantumai.errors import EvidenceError, KeyUnavailableError, QuantumAIError
+from quantumai.services.existing_home import home_exists
+from quantumai.services.wiring import Home, catalogue_path, home_root, open_home
+
+if TYPE_CHECKING:
+    from quantumai.provenance.sealing import Sealer
 
 
 class State(StrEnum):
@@ -91,11 +96,12 @@ def _calibrations(root: Path) -> Iterator[Finding]:
         advice = "pip install 'quantumai[ibm]'"
         yield Finding("calibrations", State.BROKEN, "IBM's fake devices are absent", advice)
     try:
-        entries = load_catalogue(catalogue_path(root))
-    except QuantumAIError as error:
-        yield Finding("catalogue", State.BROKEN, str(error), error.hint)
+        path = catalogue_path(root)
+        entries = load_catalogue(path)
+    except Exception as error:
+        yield _broken("catalogue", error)
     else:
-        where = catalogue_path(root) or "packaged; prices are illustrative"
+        where = path or "packaged; prices are illustrative"
         yield Finding("catalogue", State.OK, f"{len(entries)} backends, {where}")
 
 
@@ -112,40 +118,87 @@ def _soft_keys(environment: Mapping[str, str]) -> Finding:
     with tempfile.TemporaryDirectory(prefix="qai-doctor-") as folder:
         try:
             with _quiet(), open_home(Path(folder) / "home", environment) as home:
-                validation = home.open_sealer().keys.validation
-                home.open_sealer().export_trust()
-        except QuantumAIError as error:
-            return Finding(subject, State.BROKEN, str(error), error.hint)
+                sealer = home.open_sealer()
+                validation = sealer.keys.validation
+                sealer.export_trust()
+                _try_signature(sealer)
         except Exception as error:
-            return Finding(subject, State.BROKEN, f"{type(error).__name__}: {error}")
-    detail = f"signs and logs; insecure: in software, FIPS validation: {validation}"
+            return _broken(subject, error)
+    detail = f"signs, verifies and logs; insecure: in software, FIPS validation: {validation}"
     return Finding(subject, State.OK, detail, "use it for development only")
 
 
 def _home(root: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
-    if not root.exists():
+    if not os.path.lexists(root):
         yield Finding("home", State.INFO, f"{root} does not exist yet; the first job makes it")
         return
-    if not root.is_dir() or not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+    if not _is_folder(root) or not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         detail = f"{root} is not a directory that we may read and write"
         yield Finding("home", State.BROKEN, detail, "correct QAI_HOME or the permissions")
+        return
+    if not home_exists(root):
+        yield Finding("home", State.INFO, f"{root} is no home yet; the first job makes it one")
         return
     try:
         with _quiet(), open_home(root, environment) as home:
             count = len(home.database.select("jobs"))
             yield Finding("home", State.OK, f"{root}, {count} jobs")
-            problems = home.open_sealer().ledger.verify()
-            size = home.open_sealer().ledger.size()
-    except QuantumAIError as error:
-        yield Finding("home", State.BROKEN, f"{root}: {error}", error.hint)
+            yield from _ledger(home)
     except Exception as error:
-        yield Finding("home", State.BROKEN, f"{root}: {type(error).__name__}: {error}")
+        yield _broken("home", error, f"{root}: ")
+
+
+def _ledger(home: Home) -> Iterator[Finding]:
+    advice = "restore the home from a backup; see `qai ledger verify`"
+    try:
+        sealer = home.open_sealer()
+        problems = sealer.ledger.verify()
+        size = sealer.ledger.size()
+    except KeyUnavailableError as error:
+        yield _broken("home keys", error)
+        return
+    except Exception as error:
+        yield _broken("ledger", error, advice=advice)
+        return
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        yield Finding("ledger", State.BROKEN, problems[0] + more, advice)
     else:
-        if problems:
-            advice = "restore the home from a backup; see `qai ledger verify`"
-            yield Finding("ledger", State.BROKEN, problems[0], advice)
-        else:
-            yield Finding("ledger", State.OK, f"{size} leaves, every root and signature holds")
+        yield Finding("ledger", State.OK, f"{size} leaves, every root and signature holds")
+    try:
+        _try_signature(sealer)
+    except Exception as error:
+        yield _broken("home keys", error)
+    else:
+        yield Finding("home keys", State.OK, "a signature was made and verified, and thrown away")
+
+
+def _try_signature(sealer: Sealer) -> None:
+    """Sign something that is neither logged nor kept, and verify it; raise where that fails."""
+    from quantumai.keys.algorithms import verify_signature
+    from quantumai.provenance.dsse import parse_envelope
+
+    # Not an in-toto statement: nobody could ever take it for a manifest.
+    envelope = parse_envelope(sealer.sign(b'{"quantumai":"doctor"}'))
+    for one in envelope.signatures:
+        key = sealer.keys.public_key(one.key_id)
+        signed = envelope.signed_bytes
+        if not verify_signature(key.algorithm, key.spki_der, signed, one.signature):
+            raise EvidenceError("a signature that was just made does not verify")
+
+
+def _broken(subject: str, error: Exception, where: str = "", advice: str = "") -> Finding:
+    known = isinstance(error, QuantumAIError)
+    detail = str(error) if known else f"{type(error).__name__}: {error}"
+    hint = error.hint if isinstance(error, QuantumAIError) else ""
+    return Finding(subject, State.BROKEN, where + detail, hint or advice)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _version(package: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from quantumai.bounded_reading import read_bounded
 from quantumai.errors import BadInputError, StorageError
 from quantumai.storage.local_objects import LocalObjects
 from quantumai.storage.migration import sqlite_url
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from quantumai.scheduler.planner import FleetMember
 
 DEFAULT_HOME = "~/.quantumai"
+_MAX_PASSPHRASE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,15 @@ class Home:
 def home_root(environment: Mapping[str, str] | None = None) -> Path:
     """The folder that QAI_HOME names; it need not exist."""
     settings = os.environ if environment is None else environment
-    return Path(settings.get("QAI_HOME") or DEFAULT_HOME).expanduser().absolute()
+    named = settings.get("QAI_HOME") or DEFAULT_HOME
+    try:
+        folder = Path(named).expanduser().absolute()
+        folder.exists()
+    except (OSError, RuntimeError, ValueError):
+        raise BadInputError(
+            f"QAI_HOME is no usable path: {named[:60]!r}", hint="set QAI_HOME to a folder"
+        ) from None
+    return folder
 
 
 def catalogue_path(root: Path) -> Path | None:
@@ -99,18 +109,25 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
         raise StorageError(
             f"cannot make the home {folder}: {error.strerror}", hint="set QAI_HOME to a folder"
         ) from None
+    database_path = folder / "quantumai.db"
+    if not database_path.exists() and (folder / "objects").exists():
+        raise StorageError(
+            f"the home {folder} has objects but its database quantumai.db is gone",
+            hint="restore it from a backup, or set QAI_HOME to a new folder",
+        )
     objects = LocalObjects(folder / "objects")
+    database = open_database(sqlite_url(database_path))
 
     @cache
     def open_home_sealer() -> Sealer:
+        from quantumai.jobs.history import leaves_handed_out
         from quantumai.keys.soft import InsecureSoftKeys
         from quantumai.provenance.sealing import open_sealer
 
         environment_name = settings.get("QAI_ENV", "")
         keys = InsecureSoftKeys(folder / "keys", utc_now, _passphrase(settings), environment_name)
-        return open_sealer(keys, objects, utc_now)
+        return open_sealer(keys, objects, utc_now, least_size=leaves_handed_out(database))
 
-    database = open_database(sqlite_url(folder / "quantumai.db"))
     return Home(folder, database, objects, open_home_sealer)
 
 
@@ -136,7 +153,4 @@ def _passphrase(settings: Mapping[str, str]) -> bytes | None:
     name = settings.get("QAI_PASSPHRASE_FILE")
     if not name:
         return None
-    try:
-        return Path(name).expanduser().read_bytes().rstrip(b"\n")
-    except OSError as error:
-        raise BadInputError(f"cannot read QAI_PASSPHRASE_FILE: {error.strerror}") from None
+    return read_bounded(name, _MAX_PASSPHRASE_BYTES, "QAI_PASSPHRASE_FILE").rstrip(b"\n")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantumai.cli.terminal import table
+from quantumai.cli.terminal import table, visible
 
 words = st.text("abcdefgh ", max_size=60).map(lambda text: " ".join(text.split()))
 
@@ -26,3 +26,14 @@ def test_no_word_is_lost(rows: list[tuple[str, str, str]]) -> None:
     shown = "".join("".join(line.split()) for line in table(("a", "b", "c"), rows))
     given_words = "".join("".join(row) for row in rows).replace(" ", "")
     assert sorted(shown) == sorted("abc" + given_words)
+
+
+@given(st.text(st.characters(codec=None), max_size=80))
+def test_nothing_that_is_shown_can_steer_a_terminal(text: str) -> None:
+    assert visible(text).isprintable()
+
+
+def test_plain_text_is_shown_as_it_is_and_the_rest_as_escapes() -> None:
+    assert visible("naïve ± text") == "naïve ± text"
+    assert visible("a\x1b[31mb\udcff\u202ec") == "a\\x1b[31mb\\udcff\\u202ec"
+    assert len(visible("a" * 5000)) < 100

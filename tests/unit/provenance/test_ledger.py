@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from quantumai.canonical import sha256_hex
-from quantumai.errors import ConflictError, EvidenceError, NotFoundError, StorageError
+from quantumai.errors import ConflictError, LedgerError, NotFoundError, StorageError
 from quantumai.keys.soft import InsecureSoftKeys
 from quantumai.provenance import merkle
 from quantumai.provenance.checkpoint import TreeHead, signed_checkpoint, verify_checkpoint
@@ -259,7 +260,29 @@ def test_an_append_never_builds_on_a_damaged_edge(
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     ledger = open_ledger(LocalObjects(tmp_path))
     ledger.append(_leaves(1, "next"))
-    assert ledger.verify() == []
+    # The damage is mended, but whoever met it can still say so.
+    assert ledger.verify() == [f"ledger {name} contradicted the commits; now rebuilt"]
+    assert open_ledger(LocalObjects(tmp_path)).verify() == []
+
+
+@pytest.mark.parametrize("stale", ["tile/0/000.p/10", "tile/entries/000.p/10"])
+@pytest.mark.parametrize("later", [0, 3, 250])
+def test_flips_in_partial_tiles_are_found_by_the_ledger_that_read_them(
+    tmp_path: Path, open_ledger: Callable[[ObjectStore], Ledger], stale: str, later: int
+) -> None:
+    writer = open_ledger(LocalObjects(tmp_path))
+    writer.append(_leaves(10))
+    if later:
+        writer.append(_leaves(later, "later"))
+    path = tmp_path / "ledger" / stale
+    original = path.read_bytes()
+    for at in (0, len(original) // 2, len(original) - 1):
+        path.write_bytes(original[:at] + bytes([original[at] ^ 4]) + original[at + 1 :])
+        ledger = open_ledger(LocalObjects(tmp_path))
+        # Opening a home reads the key events first, which mends what is at the right edge.
+        assert len(ledger.leaves("run-manifest")) == 10 + later
+        assert any(stale in problem for problem in ledger.verify()), at
+        path.write_bytes(original)
 
 
 def _rewritten(root: Path, number: int, **changes: object) -> None:
@@ -317,6 +340,48 @@ def test_lost_commits_stop_the_log_instead_of_forking_it(
         open_ledger(LocalObjects(tmp_path / "o")).append(_leaves(count))
     (tmp_path / "o" / commit_key(3)).unlink()
     ledger = open_ledger(LocalObjects(tmp_path / "o"))
-    with pytest.raises(EvidenceError, match="commits"):
+    with pytest.raises(LedgerError, match="commits"):
         ledger.append(_leaves(1))
     assert ledger.verify() != []
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+@pytest.mark.parametrize("checkpoint", ["kept", "lost", "rolled back"])
+@pytest.mark.parametrize("counts", [(1, 2, 3), (1, 254, 600), (256, 1, 1)])
+def test_caches_ahead_of_the_commits_stop_the_log(
+    tmp_path: Path,
+    open_ledger: Callable[[ObjectStore], Ledger],
+    kept: int,
+    checkpoint: str,
+    counts: tuple[int, int, int],
+) -> None:
+    ledger = open_ledger(LocalObjects(tmp_path))
+    heads = []
+    for count in counts:
+        ledger.append(_leaves(count, str(count)))
+        heads.append(ledger.checkpoint())
+    for number in range(kept + 1, 4):
+        (tmp_path / commit_key(number)).unlink()
+    if checkpoint == "lost" or (checkpoint == "rolled back" and not kept):
+        (tmp_path / "ledger/checkpoint").unlink()
+    elif checkpoint == "rolled back":
+        (tmp_path / "ledger/checkpoint").write_bytes(heads[kept - 1])
+    before = _files(tmp_path)
+    reopened = open_ledger(LocalObjects(tmp_path))
+    for call in (reopened.require_size, lambda: reopened.append(_leaves(1))):
+        with pytest.raises(LedgerError, match=f"but its commits only {sum(counts[:kept])}"):
+            call()
+    assert _files(tmp_path) == before
+
+
+def test_a_cache_that_could_not_be_written_is_completed_by_the_next_append(
+    tmp_path: Path, open_ledger: Callable[[ObjectStore], Ledger]
+) -> None:
+    for at in range(1, 20):
+        inner = LocalObjects(tmp_path / str(at))
+        store = Faulty(inner, at, "before", StorageError)
+        ledger = open_ledger(store)
+        for count in (256, 1, 1):
+            with contextlib.suppress(StorageError):
+                ledger.append(_leaves(count, str(count)))
+        assert open_ledger(inner).verify() == [], at

@@ -50,6 +50,8 @@ def test_text_may_hold_empty_lines() -> None:
         NOTE.replace(b"\xe2\x80\x94", b"-"),
         NOTE.replace(b"This", b"\x01his"),
         NOTE.replace(b"This", b"\xff\xff"),
+        NOTE + NOTE.partition(b"\n\n")[2],  # the same signature line twice
+        NOTE + NOTE.partition(b"\n\n")[2].replace(b"Jey", b"Jez"),  # another by the same key
         NOTE.replace(b"yaQM=", b"yaQN="),  # spare bits: the same bytes spelled otherwise
     ],
 )

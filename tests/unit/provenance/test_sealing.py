@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, EvidenceError
+from quantumai.errors import BadInputError, EvidenceError, LedgerError
 from quantumai.keys.algorithms import verify_signature
+from quantumai.keys.soft import InsecureSoftKeys
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.key_events import KeyEventKind, parse_key_event
 from quantumai.provenance.key_status import KeyStatus
-from quantumai.provenance.sealing import Sealer
+from quantumai.provenance.sealing import Sealer, open_sealer
 from quantumai.provenance.statement import SCHEDULER_DECISION, build_statement
 from quantumai.provenance.trust import TrustFile
+from quantumai.storage.local_objects import LocalObjects
+
+
+def clock() -> datetime:
+    return datetime(2026, 3, 4, tzinfo=UTC)
 
 
 def _events(sealer: Sealer, home: Path) -> list[tuple[str, str, int]]:
@@ -184,10 +193,87 @@ def test_trust_file_round_trip_and_strictness(sealer: Sealer) -> None:
 
 def test_only_a_compromise_is_dated_back(sealer: Sealer) -> None:
     key = sealer.keys.current("statement")
-    sealer.mark_compromised(key.key_id, from_index=1)
+    index = sealer.log("run-manifest", b"{}")
+    sealer.log("run-manifest", b"{}")
+    sealer.mark_compromised(key.key_id, from_index=index)
     (trusted,) = sealer.export_trust().statement_keys
-    assert trusted.valid_until_index == 1
+    assert trusted.valid_until_index == index
+    # Dated back to before its activation, the key never counted: its window is empty.
+    sealer.mark_compromised(key.key_id, from_index=0)
+    (trusted,) = sealer.export_trust().statement_keys
+    assert trusted.valid_until_index == trusted.valid_from_index
+    with pytest.raises(BadInputError, match="negative"):
+        sealer.mark_compromised(key.key_id, from_index=-1)
     assert KeyEventKind.COMPROMISE.value == "compromise"
+
+
+@pytest.mark.parametrize("lost", ["everything", "keys too", "some"])
+def test_a_ledger_shorter_than_what_was_handed_out_is_refused_untouched(
+    tmp_path: Path, soft_keys: Callable[[Path], InsecureSoftKeys], lost: str
+) -> None:
+    def opened(least_size: int) -> Sealer:
+        objects = LocalObjects(tmp_path / "objects")
+        return open_sealer(soft_keys(tmp_path / "keys"), objects, clock, least_size=least_size)
+
+    sealer = opened(0)
+    shutil.copytree(tmp_path / "objects", tmp_path / "older")
+    index = sealer.log("run-manifest", b"{}")
+    assert opened(index + 1).ledger.size() == index + 1 == 5
+    shutil.rmtree(tmp_path / "objects")
+    if lost == "some":
+        (tmp_path / "older").rename(tmp_path / "objects")
+    elif lost == "keys too":
+        shutil.rmtree(tmp_path / "keys")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(LedgerError, match="but leaf 4 was handed out") as caught:
+        opened(index + 1)
+    assert f"has {4 if lost == 'some' else 0} leaves" in str(caught.value)
+    assert "restore" in caught.value.hint
+    assert caught.value.exit_code == 6
+    with pytest.raises(LedgerError):
+        sealer.ensure_ready(index + 2)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_damage_that_opening_meets_is_a_ledger_error(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    new_sealer(tmp_path)
+    stored = sorted((tmp_path / "objects/key-events").iterdir())
+    for path in (*stored, tmp_path / "objects/ledger/commits/00000000000000000001"):
+        original = path.read_bytes()
+        for damaged in (b"{}", original.replace(b"a", b"b", 1), original[:-1]):
+            path.write_bytes(damaged)
+            with pytest.raises(LedgerError):
+                new_sealer(tmp_path)
+        path.write_bytes(original)
+    new_sealer(tmp_path)
+
+
+def test_trust_files_that_contradict_themselves_are_refused(sealer: Sealer) -> None:
+    value = json.loads(sealer.export_trust().export())
+    (key,) = value["statement_keys"]
+    vkeys = value["ledger"]["verifier_keys"]
+    ledger = value["ledger"]
+
+    def window(start: int, end: int | None) -> dict[str, object]:
+        return {"statement_keys": [key | {"valid_from_index": start, "valid_until_index": end}]}
+
+    for good in (window(0, None), window(3, 3), window(3, 4)):
+        TrustFile.parse(json.dumps(value | good).encode())
+    for bad, why in (
+        (window(-1, None), "negative"),
+        (window(0, -1), "negative"),
+        (window(3, 2), "before it begins"),
+        ({"statement_keys": [key, key | {"valid_until_index": 9}]}, "lists a key twice"),
+        ({"ledger": ledger | {"verifier_keys": [*vkeys, vkeys[0]]}}, "ledger key twice"),
+    ):
+        with pytest.raises(BadInputError, match=why):
+            TrustFile.parse(json.dumps(value | bad).encode())
+    text = json.dumps(value)
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-32"):
+        with pytest.raises(BadInputError):
+            TrustFile.parse(text.encode(encoding))
 
 
 def _statement() -> bytes:

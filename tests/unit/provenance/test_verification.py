@@ -437,3 +437,17 @@ def test_no_changed_byte_verifies(evidence: Evidence, data: st.DataObject) -> No
         if start <= at < start + len(line):
             return
     assert forged.code() != 0
+
+
+def test_the_report_names_what_was_allowed_to_go_unchecked(evidence: Evidence) -> None:
+    held = verify_manifest(
+        evidence.envelope,
+        evidence.artefacts.get,
+        None,
+        evidence.trust,
+        allow_unchecked=frozenset({"ledger", "key-valid", "artefacts"}),
+    ).as_json()
+    # `artefacts` was allowed too but was checked.
+    assert (held["verified"], held["unchecked"]) == (True, ["ledger", "key-valid"])
+    strict = verify_manifest(evidence.envelope, evidence.artefacts.get, None, evidence.trust)
+    assert (strict.verified, strict.as_json()["unchecked"]) == (False, [])
