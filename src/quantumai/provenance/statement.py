@@ -19,16 +19,17 @@ KEY_STATUS = "urn:quantumai:key-status:v1"
 PREDICATE_TYPES = (RUN_MANIFEST, SCHEDULER_DECISION, KEY_EVENT, KEY_STATUS)
 
 
+class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A subject's one digest: in-toto allows others, we accept no statement that has them."""
+
+    sha256: str
+
+
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something the statement is about: a name and its digests, here exactly {"sha256": hex}."""
+    """Something the statement is about: its name and its SHA-256 in hex."""
 
     name: str
-    digest: dict[str, str]
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 in hex."""
-        return self.digest["sha256"]
+    digest: Digest
 
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +43,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def digests(self) -> dict[str, str]:
         """Subject name -> SHA-256 hex."""
-        return {subject.name: subject.sha256 for subject in self.subject}
+        return {subject.name: subject.digest.sha256 for subject in self.subject}
 
 
 def build_statement(
@@ -84,7 +85,7 @@ def parse_statement(data: bytes) -> Statement:
     if not statement.subject or len(statement.digests) != len(statement.subject):
         raise BadInputError("a statement needs subjects with different names")
     for subject in statement.subject:
-        if set(subject.digest) != {"sha256"} or not is_sha256(subject.sha256):
+        if not is_sha256(subject.digest.sha256):
             raise BadInputError(f"subject {subject.name[:80]!r} needs exactly a SHA-256 digest")
     return statement
 
