@@ -34,6 +34,10 @@ test: dev-env ## set everything up, lint, and run every test
 check: dev-env ## lint and the quick tests, side by side, in under a minute
 	@$(MAKE) -j2 -k --output-sync=target types quick style imports
 
+.PHONY: token
+token: base-env ## build the development token (PKCS#11, post-quantum); prints its path
+	@scripts/token
+
 .PHONY: bench
 bench: dev-env ## run every script in benchmarks/
 	@for script in benchmarks/[a-z]*.py; do \
