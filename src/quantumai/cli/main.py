@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from quantumai.cli import backends, doctor, jobs, ledger, manifest, replay, run, trust
+from quantumai.cli import backends, doctor, jobs, kms, ledger, manifest, replay, run, trust
 from quantumai.cli.terminal import (
     OutputError,
     ReaderGoneError,
@@ -44,6 +44,7 @@ app.add_typer(manifest.app, name="manifest")
 app.command("replay")(replay.replay)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(trust.app, name="trust")
+app.add_typer(kms.app, name="kms")
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,7 +1,8 @@
-"""Signature algorithms by name: generate, serialise, sign and verify (FIPS 204, RFC 8032).
+"""Signature algorithms by name: generate, serialise, sign and verify (FIPS 204, 186-5, RFC 8032).
 
-Public keys travel as DER SubjectPublicKeyInfo (RFC 9881 for ML-DSA, RFC 8410 for Ed25519).
-ML-DSA is used with an empty context string throughout.
+Public keys travel as DER SubjectPublicKeyInfo (RFC 9881 for ML-DSA, RFC 8410 for Ed25519, RFC 5480
+for ECDSA). ML-DSA is used with an empty context string throughout; ECDSA over P-256 with SHA-256
+and DER signatures (RFC 3279).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ ML_DSA_44 = "ML-DSA-44"
 ML_DSA_65 = "ML-DSA-65"
 ML_DSA_87 = "ML-DSA-87"
 ED25519 = "Ed25519"
-ALGORITHMS = (ML_DSA_44, ML_DSA_65, ML_DSA_87, ED25519)
+ECDSA_P256 = "ECDSA-P256"
+ALGORITHMS = (ML_DSA_44, ML_DSA_65, ML_DSA_87, ED25519, ECDSA_P256)
+_CLASSICAL = (ED25519, ECDSA_P256)
 
 
 class AlgorithmClass(StrEnum):
@@ -82,7 +85,7 @@ def key_id(spki_der: bytes) -> str:
 def algorithm_class(algorithm: str) -> AlgorithmClass:
     """Class of a known algorithm; `BadInputError` otherwise."""
     _require_known(algorithm)
-    return AlgorithmClass.CLASSICAL if algorithm == ED25519 else AlgorithmClass.POST_QUANTUM
+    return AlgorithmClass.CLASSICAL if algorithm in _CLASSICAL else AlgorithmClass.POST_QUANTUM
 
 
 def generate(algorithm: str) -> PrivateKey:
@@ -104,13 +107,19 @@ def spki_of(private: PrivateKey) -> bytes:
 
 
 def raw_public_bytes(spki_der: bytes) -> bytes:
-    """The bare public key inside an SPKI (32 bytes for Ed25519, 1312 for ML-DSA-44)."""
-    return bytes(_load_public(spki_der).public_bytes_raw())  # type: ignore[attr-defined]
+    """The bare public key inside an SPKI (32 bytes for Ed25519, an uncompressed EC point)."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = _load_public(spki_der)
+    if isinstance(public, EllipticCurvePublicKey):
+        return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return bytes(public.public_bytes_raw())  # type: ignore[attr-defined]
 
 
 def spki_of_raw(algorithm: str, public: bytes) -> bytes:
     """DER SubjectPublicKeyInfo of a bare public key. Raises `BadInputError` if it is malformed."""
-    from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     _require_known(algorithm)
@@ -121,7 +130,10 @@ def spki_of_raw(algorithm: str, public: bytes) -> bytes:
         ML_DSA_87: mldsa.MLDSA87PublicKey,
     }
     try:
-        key = types[algorithm].from_public_bytes(public)  # type: ignore[attr-defined]
+        if algorithm == ECDSA_P256:
+            key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
+        else:
+            key = types[algorithm].from_public_bytes(public)  # type: ignore[attr-defined]
     except ValueError:
         raise BadInputError(f"not an {algorithm} public key") from None
     return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
@@ -129,7 +141,12 @@ def spki_of_raw(algorithm: str, public: bytes) -> bytes:
 
 def algorithm_of_spki(spki_der: bytes) -> str:
     """Name of the algorithm that an SPKI is for. Raises `BadInputError` for any other."""
-    name = type(_load_public(spki_der)).__name__
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+
+    public = _load_public(spki_der)
+    if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
+        return ECDSA_P256
+    name = type(public).__name__
     for algorithm in ALGORITHMS:
         if name == algorithm.replace("-", "") + "PublicKey":
             return algorithm
@@ -146,8 +163,15 @@ def verify_signature(algorithm: str, spki_der: bytes, message: bytes, signature:
     _require_known(algorithm)
     if algorithm_of_spki(spki_der) != algorithm:
         raise BadInputError(f"the key is no {algorithm} key")
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    public = _load_public(spki_der)
     try:
-        _load_public(spki_der).verify(signature, message)  # type: ignore[attr-defined]
+        if isinstance(public, EllipticCurvePublicKey):
+            public.verify(signature, message, ECDSA(SHA256()))
+        else:
+            public.verify(signature, message)  # type: ignore[attr-defined]
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -161,12 +185,40 @@ def _require_known(algorithm: str) -> None:
         )
 
 
+class _EcdsaP256:
+    """An ECDSA key with the shape of the others: its "seed" is the 32-byte scalar."""
+
+    def __init__(self, seed: bytes | None = None) -> None:
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        curve = ec.SECP256R1()
+        self._key = (
+            ec.generate_private_key(curve)
+            if seed is None
+            else ec.derive_private_key(int.from_bytes(seed, "big"), curve)
+        )
+
+    def sign(self, data: bytes, /) -> bytes:
+        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        return self._key.sign(data, ECDSA(SHA256()))
+
+    def private_bytes_raw(self) -> bytes:
+        return self._key.private_numbers().private_value.to_bytes(32, "big")
+
+    def public_key(self) -> object:
+        return self._key.public_key()
+
+
 def _private_type(
     algorithm: str,
 ) -> tuple[Callable[[], PrivateKey], Callable[[bytes], PrivateKey]]:
     from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
     _require_known(algorithm)
+    if algorithm == ECDSA_P256:
+        return _EcdsaP256, _EcdsaP256
     if algorithm == ED25519:
         kind = ed25519.Ed25519PrivateKey
         return kind.generate, kind.from_private_bytes

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING
 from quantumai.backends.catalogue import load_catalogue
 from quantumai.errors import EvidenceError, KeyUnavailableError, QuantumAIError
 from quantumai.services.existing_home import home_exists
-from quantumai.services.wiring import Home, catalogue_path, home_root, open_home
+from quantumai.services.home_token import has_token
+from quantumai.services.wiring import (
+    Home,
+    catalogue_path,
+    home_root,
+    open_home,
+    open_token_keys,
+)
 
 if TYPE_CHECKING:
     from quantumai.provenance.sealing import Sealer
@@ -109,8 +116,20 @@ def _keys(environment: Mapping[str, str]) -> Iterator[Finding]:
     mode = environment.get("QAI_ENV") or "not set (development)"
     yield Finding("QAI_ENV", State.INFO, mode)
     yield _soft_keys(environment)
-    for name in ("pkcs11", "aws-kms"):
-        yield Finding(f"keys {name}", State.ABSENT, "not in this release")
+    yield _token_keys(home_root(environment))
+    yield Finding("keys aws-kms", State.ABSENT, "not in this release")
+
+
+def _token_keys(root: Path) -> Finding:
+    subject = "keys pkcs11"
+    if not has_token(root):
+        return Finding(subject, State.ABSENT, "this home has no token", "qai kms token init")
+    try:
+        found = open_token_keys(root).status()
+    except QuantumAIError as error:
+        return Finding(subject, State.BROKEN, str(error), error.hint)
+    detail = f"{found.manufacturer} {found.model}, {found.keys} keys; {found.validation}"
+    return Finding(subject, State.OK, detail)
 
 
 def _soft_keys(environment: Mapping[str, str]) -> Finding:

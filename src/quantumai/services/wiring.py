@@ -1,7 +1,8 @@
 """The composition root: reads the settings and constructs every adapter of a home.
 
 Settings: QAI_HOME (state folder, default ~/.quantumai), QAI_ENV ("production" refuses insecure
-stand-ins), QAI_PASSPHRASE_FILE (file with the passphrase of the soft keys).
+stand-ins), QAI_PASSPHRASE_FILE (file with the passphrase of the soft keys). A home with a
+`token/token.toml` signs with that token, others with soft keys.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from quantumai.storage.sql_database import SqlDatabase, open_database
 if TYPE_CHECKING:
     from quantumai.backends.simulator import Simulator
     from quantumai.jobs.desk import Desk
+    from quantumai.keys.pkcs11 import Pkcs11Keys
+    from quantumai.keys.port import KeyProvider
     from quantumai.provenance.sealing import Sealer
     from quantumai.scheduler.planner import FleetMember
 
@@ -121,14 +124,34 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
     @cache
     def open_home_sealer() -> Sealer:
         from quantumai.jobs.history import leaves_handed_out
-        from quantumai.keys.soft import InsecureSoftKeys
         from quantumai.provenance.sealing import open_sealer
 
-        environment_name = settings.get("QAI_ENV", "")
-        keys = InsecureSoftKeys(folder / "keys", utc_now, _passphrase(settings), environment_name)
+        keys = _open_keys(folder, settings)
         return open_sealer(keys, objects, utc_now, least_size=leaves_handed_out(database))
 
     return Home(folder, database, objects, open_home_sealer)
+
+
+def open_token_keys(root: Path) -> Pkcs11Keys:
+    """The keys in the token of the home `root`; the token is opened at the first call."""
+    from quantumai.keys.pkcs11 import Pkcs11Keys
+    from quantumai.keys.pkcs11_token import Pkcs11Token
+    from quantumai.keys.token_settings import read_settings
+    from quantumai.services.home_token import FOLDER, LOCK_FILE
+
+    folder = root / FOLDER
+    return Pkcs11Keys(Pkcs11Token(read_settings(folder), folder), utc_now, folder / LOCK_FILE)
+
+
+def _open_keys(root: Path, settings: Mapping[str, str]) -> KeyProvider:
+    from quantumai.services.home_token import has_token
+
+    if has_token(root):
+        return open_token_keys(root)
+    from quantumai.keys.soft import InsecureSoftKeys
+
+    environment_name = settings.get("QAI_ENV", "")
+    return InsecureSoftKeys(root / "keys", utc_now, _passphrase(settings), environment_name)
 
 
 def open_simulator(engine: str) -> Simulator:
