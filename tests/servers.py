@@ -27,7 +27,7 @@ def postgres_server() -> Iterator[str]:
     It refuses to run as root, so root starts it as the user postgres. It ends with this process
     even if that is killed.
     """
-    _install("postgresql-15", POSTGRES_BIN / "postgres")
+    install_package("postgresql-15", POSTGRES_BIN / "postgres")
     folder = Path(tempfile.mkdtemp(prefix="qai-pg-"))
     prefix: list[str] = []
     if os.geteuid() == 0:
@@ -70,7 +70,7 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.02)
 
 
-def _install(package: str, program: Path) -> None:
+def install_package(package: str, program: Path) -> None:
     """Install a Debian package unless its program is there; nothing is started by it."""
     if program.exists():
         return

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from quantumai.errors import (
     BadInputError,
@@ -27,6 +28,7 @@ from quantumai.keys.environment import Environment, parse_environment
 from quantumai.keys.port import KeyProvider, KeyRecord, KeyState
 from quantumai.keys.sealing_key import FILE_NAME
 from quantumai.keys.soft import InsecureKeysWarning, InsecureSoftKeys
+from tests.tokens import TOKENS, new_token, token_keys
 
 pytestmark = pytest.mark.filterwarnings("ignore::quantumai.keys.soft.InsecureKeysWarning")
 
@@ -35,13 +37,26 @@ def _soft(folder: Path, passphrase: bytes | None = None) -> InsecureSoftKeys:
     return InsecureSoftKeys(folder, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), passphrase)
 
 
-@pytest.fixture(params=["soft", "soft-passphrase"])
+@pytest.fixture(params=["soft", "soft-passphrase", *TOKENS])
 def keys(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> KeyProvider:
+    if request.param in TOKENS:
+        folder = tmp_path / "token"
+        return token_keys(new_token(request.param, folder), folder)
     # The cheapest scrypt that is accepted: the suite is about keys, not about waiting.
     monkeypatch.setattr("quantumai.keys.sealing_key._SCRYPT_LOG2_N", 14)
     return _soft(tmp_path / "keys", b"a phrase" if "passphrase" in request.param else None)
+
+
+@pytest.fixture
+def algorithm(keys: KeyProvider) -> str:
+    """What the provider can do: SoftHSM2 has no post-quantum keys."""
+    return "Ed25519" if "ML-DSA-44" not in _makes(keys) else "ML-DSA-44"
+
+
+def _makes(keys: KeyProvider) -> tuple[str, ...]:
+    return getattr(keys, "supported", algorithms.ALGORITHMS)
 
 
 def _raw(record: KeyRecord) -> bytes:
@@ -49,17 +64,27 @@ def _raw(record: KeyRecord) -> bytes:
 
 
 def _verifies_elsewhere(algorithm: str, public: bytes, message: bytes, signature: bytes) -> bool:
-    """Verification by a library that did not sign: pqcrypto for ML-DSA."""
+    """Verification by a library that did not sign: pqcrypto for ML-DSA, else cryptography."""
     if algorithm == "Ed25519":
         ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        return True
+    if algorithm == "ECDSA-P256":
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
+        key.verify(signature, message, ec.ECDSA(SHA256()))
         return True
     module = importlib.import_module("pqcrypto.sign." + algorithm.lower().replace("-", "_"))
     module.verify(public, message, signature)  # raises if it does not hold
     return True
 
 
-@pytest.mark.parametrize("algorithm", algorithms.ALGORITHMS)
-def test_signatures_verify_in_another_library(keys: KeyProvider, algorithm: str) -> None:
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_signatures_verify_in_another_library(keys: KeyProvider, name: str) -> None:
+    algorithm = name
+    if algorithm not in _makes(keys):
+        with pytest.raises(BadInputError, match="this token makes no ML-DSA"):
+            keys.create("some-key", algorithm)
+        assert keys.list() == ()
+        return
     record = keys.create("some-key", algorithm)
     signature = keys.sign(record.key_id, b"message")
     assert _verifies_elsewhere(algorithm, _raw(record), b"message", signature)
@@ -77,7 +102,7 @@ def test_create_is_idempotent_and_typed(keys: KeyProvider) -> None:
     assert record.created_at == "2026-01-02T03:04:05Z"
     assert record.public_key.check() == keys.public_key(record.key_id)
     with pytest.raises(ConflictError):
-        keys.create("a", "ML-DSA-65")
+        keys.create("a", "ECDSA-P256")
     for alias in ("", "../a", "A", "a/b", "a" * 64, "a\n"):
         with pytest.raises(BadInputError):
             keys.create(alias, "Ed25519")
@@ -93,27 +118,27 @@ def test_unknown_keys(keys: KeyProvider) -> None:
     assert keys.list() == ()
 
 
-def test_rotation_makes_the_former_key_verify_only(keys: KeyProvider) -> None:
-    first = keys.create("a", "ML-DSA-44")
+def test_rotation_makes_the_former_key_verify_only(keys: KeyProvider, algorithm: str) -> None:
+    first = keys.create("a", algorithm)
     signature = keys.sign(first.key_id, b"m")
     second = keys.rotate("a")
-    assert (second.version, second.algorithm) == (2, "ML-DSA-44")
+    assert (second.version, second.algorithm) == (2, algorithm)
     assert second.key_id != first.key_id
     assert keys.current("a") == second
     assert [r.state for r in keys.list()] == [KeyState.VERIFY_ONLY, KeyState.ACTIVE]
     with pytest.raises(KeyUnavailableError):
         keys.sign(first.key_id, b"m")
     spki = keys.public_key(first.key_id).spki_der
-    assert algorithms.verify_signature("ML-DSA-44", spki, b"m", signature)
+    assert algorithms.verify_signature(algorithm, spki, b"m", signature)
     assert keys.sign(second.key_id, b"m")
 
 
-def test_another_algorithms_key_is_refused(keys: KeyProvider) -> None:
-    spki = keys.create("a", "ML-DSA-65").public_key.spki_der
+def test_another_algorithms_key_is_refused(keys: KeyProvider, algorithm: str) -> None:
+    spki = keys.create("a", algorithm).public_key.spki_der
     with pytest.raises(BadInputError):
         algorithms.verify_signature("ML-DSA-87", spki, b"", b"")
     with pytest.raises(BadInputError):
-        algorithms.verify_signature("ML-DSA-65", b"junk", b"", b"")
+        algorithms.verify_signature(algorithm, b"junk", b"", b"")
 
 
 # From here on: the soft provider alone.
@@ -187,7 +212,7 @@ def test_no_private_key_is_in_any_file(
         alias = algorithm.lower()
         keys.create(alias, algorithm)
         keys.sign(keys.rotate(alias).key_id, b"m")
-    assert len(seeds) == 8
+    assert len(seeds) == 2 * len(algorithms.ALGORITHMS)
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         assert path.stat().st_mode & 0o777 == 0o600
         data = path.read_bytes()

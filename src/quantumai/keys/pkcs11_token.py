@@ -68,8 +68,10 @@ class Pkcs11Token:
                 self._drop_worker()
                 if isinstance(error, pkcs11.ObjectHandleInvalid):
                     raise _VanishedError("an object in the token vanished") from None
+                # A code without a class of its own is named in the text.
+                name = type(error).__name__
                 raise KeyUnavailableError(
-                    f"the token answers {type(error).__name__}",
+                    f"the token answers {str(error) if name == 'PKCS11Error' else name}",
                     hint="look at `qai kms token status`",
                 ) from None
             except BaseException:

@@ -23,13 +23,15 @@ _MOST_PIN_BYTES = 255
 class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token: library path, token label, PIN source, what the library reads of the environment.
 
-    `pin` is "file:PATH", relative to the folder of the settings, or "fd:NUMBER".
+    `pin` is "file:PATH", relative to the folder of the settings, or "fd:NUMBER". `folder`, if
+    given, is where the settings belong: a software token's configuration names it.
     """
 
     library: str
     label: str
     pin: str
     environment: dict[str, str]
+    folder: str = ""
 
 
 class PinSource:
@@ -88,11 +90,18 @@ def read_settings(folder: Path) -> TokenSettings:
     """Read `token.toml` in `folder`. Raises `BadInputError` if it is damaged."""
     try:
         data = tomllib.loads((folder / FILE_NAME).read_text())
-        return msgspec.convert(data, TokenSettings)
+        settings = msgspec.convert(data, TokenSettings)
     except (ValueError, msgspec.ValidationError) as error:
         raise BadInputError(f"{FILE_NAME}: {error}", hint="correct it, or restore it") from None
     except OSError as error:
         raise KeyUnavailableError(f"cannot read {FILE_NAME}: {error.strerror}") from None
+    # A copy would go on with the original's store, unnoticed.
+    if settings.folder and Path(settings.folder).resolve() != folder.resolve():
+        raise KeyUnavailableError(
+            f"this token was set up in {settings.folder}",
+            hint="move the home back: a copy cannot sign",
+        )
+    return settings
 
 
 def write_settings(folder: Path, settings: TokenSettings) -> bool:

@@ -117,7 +117,7 @@ def _initialise(root: Path, folder: Path, library: Path, kind: _Kind) -> TokenSe
     finally:
         os.umask(before)
     sync_folder(store)
-    settings = TokenSettings(str(library), _LABEL, f"file:{_PIN_FILE}", environment)
+    settings = TokenSettings(str(library), _LABEL, f"file:{_PIN_FILE}", environment, str(folder))
     write_settings(folder, settings)
     return settings
 
