@@ -108,7 +108,8 @@ def write_settings(folder: Path, settings: TokenSettings) -> bool:
     """Create `token.toml`, durably; False if there was one. Raises `OSError`."""
     lines = ["# Which token signs for this home. Written by `qai kms token init`."]
     lines += [
-        f"{name} = {_quoted(getattr(settings, name))}" for name in ("library", "label", "pin")
+        f"{name} = {_quoted(getattr(settings, name))}"
+        for name in ("library", "label", "pin", "folder")
     ]
     lines += ["", "[environment]"]
     lines += [f"{name} = {_quoted(value)}" for name, value in sorted(settings.environment.items())]
