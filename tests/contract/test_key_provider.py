@@ -37,7 +37,10 @@ def _soft(folder: Path, passphrase: bytes | None = None) -> InsecureSoftKeys:
     return InsecureSoftKeys(folder, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), passphrase)
 
 
-@pytest.fixture(params=["soft", "soft-passphrase", *TOKENS])
+_REAL_TOKENS = [pytest.param(kind, marks=pytest.mark.integration) for kind in TOKENS]
+
+
+@pytest.fixture(params=["soft", "soft-passphrase", *_REAL_TOKENS])
 def keys(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> KeyProvider:

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.qai_command import TFIM, Ended, qai_process
 from tests.tokens import TOKENS, token_library
 
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -3,7 +3,7 @@
 The token itself is the record, so that all processes agree: a version is a public and a private
 object with the label `alias/version` and one id, `created_at/random`. As with the soft provider
 the state is derived: the highest version is active, the others are verify-only. A lock file
-serialises creation between the processes of one machine; PKCS#11 has no create-only.
+keeps makers of keys and everyone else apart, on one machine; PKCS#11 has no create-only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from quantumai.errors import (
     BadInputError,
@@ -42,6 +42,7 @@ from quantumai.keys.port import KeyRecord, KeyState
 if TYPE_CHECKING:
     from pkcs11 import Session
 
+_T = TypeVar("_T")
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"([a-z0-9][a-z0-9-]{0,62})/([1-9][0-9]{0,5})")
 _OBJECT_ID = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)/[0-9a-f]{16}")
@@ -115,8 +116,8 @@ class Pkcs11Keys:
                 f"{known} {algorithm[:40]} keys", hint=f"it makes {', '.join(self._serving())}"
             )
         if not self._records(alias):
-            with self._creating():
-                if not self._records(alias):
+            with self._locked(fcntl.LOCK_EX):
+                if not self._records_now(alias):
                     self._generate(alias, 1, algorithm)
         record = self.current(alias)
         if record.algorithm != algorithm:
@@ -126,8 +127,8 @@ class Pkcs11Keys:
     def rotate(self, alias: str) -> KeyRecord:
         """See `KeyProvider.rotate`; of two rotations at once both return the one new version."""
         former = self.current(alias)
-        with self._creating():
-            if self.current(alias).version == former.version:
+        with self._locked(fcntl.LOCK_EX):
+            if self._records_now(alias)[-1] == former:
                 self._generate(alias, former.version + 1, former.algorithm)
         return self.current(alias)
 
@@ -135,7 +136,7 @@ class Pkcs11Keys:
         """See `KeyProvider.sign`."""
         known = self._find(key_id)
         self._serving()
-        signature = self._token.read(lambda session: self._sign_in(session, known, message))
+        signature = self._read(lambda session: self._sign_in(session, known, message))
         # Outside the token: an answer that is wrong must not leave, and tokens err.
         public = known.public
         if not verify_signature(public.algorithm, public.spki_der, message, signature):
@@ -150,7 +151,7 @@ class Pkcs11Keys:
     def list(self) -> tuple[KeyRecord, ...]:
         """See `KeyProvider.list`."""
         self._serving()
-        found = self._token.read(self._pairs)
+        found = self._read(self._pairs)
         aliases = sorted({version.alias for version in found})
         return tuple(record for alias in aliases for record in _records_of(alias, found))
 
@@ -190,14 +191,22 @@ class Pkcs11Keys:
 
     def _records(self, alias: str) -> tuple[KeyRecord, ...]:
         self._serving()
+        with self._locked(fcntl.LOCK_SH):
+            return self._records_now(alias)
+
+    def _records_now(self, alias: str) -> tuple[KeyRecord, ...]:
         return _records_of(alias, self._token.read(self._pairs))
+
+    def _read(self, action: Callable[[Session], _T]) -> _T:
+        with self._locked(fcntl.LOCK_SH):
+            return self._token.read(action)
 
     def _find(self, key_id: str) -> _Version:
         for version in tuple(self._versions_by_id.values()):
             if version.public.key_id == key_id:
                 return version
         self._serving()
-        for version in self._token.read(self._pairs):
+        for version in self._read(self._pairs):
             if version.public.key_id == key_id:
                 return version
         raise NotFoundError(f"no key {key_id[:16]!r}")
@@ -258,13 +267,17 @@ class Pkcs11Keys:
             generate_pair(session, algorithm, f"{alias}/{version}", object_id)
 
     @contextmanager
-    def _creating(self) -> Iterator[None]:
+    def _locked(self, kind: int) -> Iterator[None]:
+        """Hold the lock file: exclusively to make a key, shared to look.
+
+        Looking needs it too: while another process adds an object SoftHSM2 does not find others.
+        """
         try:
             descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StorageError(f"cannot lock the token: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, kind)
             yield
         finally:
             os.close(descriptor)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pkcs11 import Session, Token
 
 _LOCK = threading.RLock()
-_MOST_VANISHED = 20
+_MOST_VANISHED = 3
 _T = TypeVar("_T")
 
 
@@ -81,7 +81,7 @@ class Pkcs11Token:
     def read(self, action: Callable[[Session], _T]) -> _T:
         """Do something that changes nothing; again, in a new session, if an object vanished.
 
-        SoftHSM2 takes an object's handle away for a moment while another process adds one.
+        Another program may add or destroy objects in the middle, which not every token hides.
         Raises as `session` does.
         """
         for _ in range(_MOST_VANISHED):
