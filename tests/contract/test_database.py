@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quantumai.errors import BadInputError, ConflictError, StorageError
@@ -197,6 +197,7 @@ JSON = st.recursive(
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(2.0**53, 0.0, "")
 @given(JSON, st.floats(allow_nan=False, allow_infinity=False), TEXT)
 def test_any_json_number_and_text_round_trips(
     database: Database, value: Any, number: float, text: str

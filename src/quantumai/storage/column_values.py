@@ -116,6 +116,6 @@ def _json(value: Any) -> str:
 
 
 def _whole_number(digits: str) -> int | float:
-    """JSONB writes 1e22 as 23 digits; beyond 2^53 a JSON number is a double (RFC 8785)."""
+    """JSONB writes 1e22 as 23 digits; from 2^53 on a JSON number is a double (RFC 8785)."""
     number = int(digits)
-    return number if abs(number) <= 2**53 else float(number)
+    return number if abs(number) < 2**53 else float(number)
