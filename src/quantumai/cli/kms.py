@@ -1,4 +1,4 @@
-"""`qai kms`: the token that signs for this home."""
+"""`qai kms`: the token that signs for this home, and any signature over a file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import typer
 
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.terminal import show, show_json
+from quantumai.errors import BadInputError
 
-app = group("Keys in a token that they never leave.")
+app = group("Keys in a token that they never leave, and signatures.")
 token = group("The PKCS#11 token of this home.")
 app.add_typer(token, name="token")
+
+SIGNATURE_INVALID = 1
+# The longest signature (SLH-DSA-SHA2-256f) has 49,856 bytes, the longest key in PEM 3,700.
+_MAX_SMALL_FILE_BYTES = 2**16
 
 
 @token.command("init")
@@ -61,7 +66,77 @@ def status(as_json: AsJson = False) -> None:
         show(f"{name:<11} {able}")
 
 
-# With one command alone Typer would drop the group's name.
-@app.callback()
-def _kms() -> None:
-    """Keys in a token that they never leave."""
+@app.command("verify")
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The message, byte for byte.")],
+    algorithm: Annotated[
+        str,
+        typer.Option(metavar="A", help="Such as ML-DSA-65, SLH-DSA-SHA2-128s, ECDSA-P256."),
+    ],
+    public_key: Annotated[
+        Path, typer.Option(metavar="PEM", help="The public key: a SubjectPublicKeyInfo in PEM.")
+    ],
+    signature: Annotated[
+        Path,
+        typer.Option(
+            metavar="SIG", help="The signature's bytes as they are; for ECDSA they are its DER."
+        ),
+    ],
+    context: Annotated[
+        str,
+        typer.Option(metavar="HEX", help="ML-DSA and SLH-DSA only, at most 255 bytes."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check a signature over a file: exit 0 if valid, 1 if not, 2 if it cannot be checked.
+
+    Pure ML-DSA (FIPS 204) and SLH-DSA (FIPS 205), Ed25519, ECDSA-P256 with SHA-256, ECDSA-P384
+    with SHA-384, RSA-3072-PSS with SHA-256 and 32 bytes of salt.
+    """
+    from quantumai.keys.algorithms import key_id
+    from quantumai.keys.signatures import verify_stream
+    from quantumai.keys.spki import spki_of_pem
+
+    spki_der = spki_of_pem(_read_small(public_key, "public key"))
+    signature_bytes = _read_small(signature, "signature")
+    context_bytes = _hex(context)
+    try:
+        with file.open("rb") as stream:
+            valid = verify_stream(algorithm, spki_der, stream, signature_bytes, context_bytes)
+    except OSError as error:
+        raise _unreadable(file, "file", error) from None
+    if as_json:
+        show_json({"valid": valid, "algorithm": algorithm, "key_id": key_id(spki_der)})
+    else:
+        shown = "valid" if valid else "NOT valid"
+        show(f"{shown}: {algorithm} signature, key {key_id(spki_der)}")
+    raise typer.Exit(0 if valid else SIGNATURE_INVALID)
+
+
+def _read_small(path: Path, what: str) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_SMALL_FILE_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, what, error) from None
+    if len(data) > _MAX_SMALL_FILE_BYTES:
+        raise BadInputError(
+            f"{path} is too long for a {what}", hint="is it the right file for this option?"
+        )
+    return data
+
+
+def _unreadable(path: Path, what: str, error: OSError) -> BadInputError:
+    return BadInputError(
+        f"cannot read the {what} {path}: {error.strerror}", hint="give the path of a file"
+    )
+
+
+def _hex(text: str) -> bytes:
+    try:
+        # bytes.fromhex alone would skip blanks.
+        if text.split() == [text] or not text:
+            return bytes.fromhex(text)
+    except ValueError:
+        pass
+    raise BadInputError("--context is not hexadecimal", hint="such as --context 0a1b2c")

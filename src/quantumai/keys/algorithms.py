@@ -1,39 +1,72 @@
-"""Signature algorithms by name: generate, serialise, sign and verify (FIPS 204, 186-5, RFC 8032).
+"""Keys by algorithm name: the public record, and private keys in software.
 
-Public keys travel as DER SubjectPublicKeyInfo (RFC 9881 for ML-DSA, RFC 8410 for Ed25519, RFC 5480
-for ECDSA). ML-DSA is used with an empty context string throughout; ECDSA over P-256 with SHA-256
-and DER signatures (RFC 3279).
+Public keys travel as DER SubjectPublicKeyInfo (`spki`). Names and sizes are in `parameters`,
+verification is in `signatures`, ML-KEM in `encapsulation`; what most callers need of them can be
+imported from here.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from quantumai.canonical import sha256_hex
 from quantumai.errors import BadInputError
+from quantumai.keys.parameters import (
+    ECDSA_P256,
+    ECDSA_P384,
+    ED25519,
+    KEM_ALGORITHMS,
+    ML_DSA_44,
+    ML_DSA_65,
+    ML_DSA_87,
+    ML_KEM_512,
+    ML_KEM_768,
+    ML_KEM_1024,
+    RSA_3072_PSS,
+    SIGNATURE_ALGORITHMS,
+    AlgorithmClass,
+    signature_set,
+)
+from quantumai.keys.signatures import verify_signature
+from quantumai.keys.spki import algorithm_of_spki, raw_public_bytes, spki_of_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ML_DSA_44 = "ML-DSA-44"
-ML_DSA_65 = "ML-DSA-65"
-ML_DSA_87 = "ML-DSA-87"
-ED25519 = "Ed25519"
-ECDSA_P256 = "ECDSA-P256"
+__all__ = [
+    "ALGORITHMS",
+    "ECDSA_P256",
+    "ECDSA_P384",
+    "ED25519",
+    "KEM_ALGORITHMS",
+    "ML_DSA_44",
+    "ML_DSA_65",
+    "ML_DSA_87",
+    "ML_KEM_512",
+    "ML_KEM_768",
+    "ML_KEM_1024",
+    "RSA_3072_PSS",
+    "SIGNATURE_ALGORITHMS",
+    "AlgorithmClass",
+    "PrivateKey",
+    "PublicKey",
+    "algorithm_class",
+    "algorithm_of_spki",
+    "from_seed",
+    "generate",
+    "key_id",
+    "raw_public_bytes",
+    "spki_of",
+    "spki_of_raw",
+    "verify_signature",
+]
+
+# Those that `generate` makes in software, each from a 32-byte seed.
 ALGORITHMS = (ML_DSA_44, ML_DSA_65, ML_DSA_87, ED25519, ECDSA_P256)
-_CLASSICAL = (ED25519, ECDSA_P256)
-
-
-class AlgorithmClass(StrEnum):
-    """Whether an algorithm is believed to withstand a quantum computer."""
-
-    CLASSICAL = "classical"
-    POST_QUANTUM = "post-quantum"
 
 
 class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,9 +116,11 @@ def key_id(spki_der: bytes) -> str:
 
 
 def algorithm_class(algorithm: str) -> AlgorithmClass:
-    """Class of a known algorithm; `BadInputError` otherwise."""
-    _require_known(algorithm)
-    return AlgorithmClass.CLASSICAL if algorithm in _CLASSICAL else AlgorithmClass.POST_QUANTUM
+    """Class of a known signature algorithm; `BadInputError` otherwise.
+
+    ML-KEM has none here: a key that cannot sign must not count as post-quantum evidence.
+    """
+    return signature_set(algorithm).algorithm_class
 
 
 def generate(algorithm: str) -> PrivateKey:
@@ -104,85 +139,6 @@ def spki_of(private: PrivateKey) -> bytes:
 
     public = private.public_key()  # type: ignore[attr-defined]
     return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-
-def raw_public_bytes(spki_der: bytes) -> bytes:
-    """The bare public key inside an SPKI (32 bytes for Ed25519, an uncompressed EC point)."""
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    public = _load_public(spki_der)
-    if isinstance(public, EllipticCurvePublicKey):
-        return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return bytes(public.public_bytes_raw())  # type: ignore[attr-defined]
-
-
-def spki_of_raw(algorithm: str, public: bytes) -> bytes:
-    """DER SubjectPublicKeyInfo of a bare public key. Raises `BadInputError` if it is malformed."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    _require_known(algorithm)
-    types = {
-        ED25519: ed25519.Ed25519PublicKey,
-        ML_DSA_44: mldsa.MLDSA44PublicKey,
-        ML_DSA_65: mldsa.MLDSA65PublicKey,
-        ML_DSA_87: mldsa.MLDSA87PublicKey,
-    }
-    try:
-        if algorithm == ECDSA_P256:
-            key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
-        else:
-            key = types[algorithm].from_public_bytes(public)  # type: ignore[attr-defined]
-    except ValueError:
-        raise BadInputError(f"not an {algorithm} public key") from None
-    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-
-def algorithm_of_spki(spki_der: bytes) -> str:
-    """Name of the algorithm that an SPKI is for. Raises `BadInputError` for any other."""
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-
-    public = _load_public(spki_der)
-    if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
-        return ECDSA_P256
-    name = type(public).__name__
-    for algorithm in ALGORITHMS:
-        if name == algorithm.replace("-", "") + "PublicKey":
-            return algorithm
-    raise BadInputError("public key is of an algorithm that is not supported")
-
-
-def verify_signature(algorithm: str, spki_der: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` over `message` is valid under a key of exactly this algorithm.
-
-    Raises `BadInputError` when the key cannot be read or is of another algorithm.
-    """
-    from cryptography.exceptions import InvalidSignature
-
-    _require_known(algorithm)
-    if algorithm_of_spki(spki_der) != algorithm:
-        raise BadInputError(f"the key is no {algorithm} key")
-    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    public = _load_public(spki_der)
-    try:
-        if isinstance(public, EllipticCurvePublicKey):
-            public.verify(signature, message, ECDSA(SHA256()))
-        else:
-            public.verify(signature, message)  # type: ignore[attr-defined]
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _require_known(algorithm: str) -> None:
-    if algorithm not in ALGORITHMS:
-        raise BadInputError(
-            f"unknown signature algorithm {algorithm!r}",
-            hint=f"use one of: {', '.join(ALGORITHMS)}",
-        )
 
 
 class _EcdsaP256:
@@ -216,7 +172,11 @@ def _private_type(
 ) -> tuple[Callable[[], PrivateKey], Callable[[bytes], PrivateKey]]:
     from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
-    _require_known(algorithm)
+    if algorithm not in ALGORITHMS:
+        raise BadInputError(
+            f"cannot make {algorithm[:80]!r} keys in software",
+            hint=f"use one of: {', '.join(ALGORITHMS)}",
+        )
     if algorithm == ECDSA_P256:
         return _EcdsaP256, _EcdsaP256
     if algorithm == ED25519:
@@ -229,13 +189,3 @@ def _private_type(
     }
     pq_kind = types[algorithm]
     return pq_kind.generate, pq_kind.from_seed_bytes  # type: ignore[attr-defined]
-
-
-def _load_public(spki_der: bytes) -> object:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
-
-    try:
-        return load_der_public_key(spki_der)
-    except (ValueError, UnsupportedAlgorithm):
-        raise BadInputError("public key cannot be read") from None
