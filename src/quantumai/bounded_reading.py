@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from quantumai.errors import BadInputError
 
 _LONGEST_SHOWN = 120
+_HINT = "give the path of a file"
 
 
 def read_bounded(path: Path | str, max_bytes: int, what: str) -> bytes:
@@ -20,27 +22,38 @@ def read_bounded(path: Path | str, max_bytes: int, what: str) -> bytes:
 
     Raises `BadInputError` for anything but a readable regular file of at most `max_bytes`.
     """
-    shown = shown_path(path)
-    hint = "give the path of a file"
+    with open_regular(path, what) as stream:
+        try:
+            size = os.fstat(stream.fileno()).st_size
+            data = b"" if size > max_bytes else _read(stream.fileno(), max_bytes + 1)
+        except OSError as error:
+            raise _unreadable(path, what, error.strerror) from None
+    if max(size, len(data)) > max_bytes:
+        message = f"{what} {shown_path(path)} is larger than {max_bytes} bytes"
+        raise BadInputError(message, hint=_HINT)
+    return data
+
+
+def open_regular(path: Path | str, what: str) -> BinaryIO:
+    """The file `path`, opened for reading in pieces, without a limit of its size.
+
+    Raises `BadInputError` for anything but a readable regular file.
+    """
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would else never return.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise BadInputError(
-                    f"cannot read {what} {shown}: it is not a regular file", hint=hint
-                )
-            data = b"" if status.st_size > max_bytes else _read(descriptor, max_bytes + 1)
-        finally:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
+            raise _unreadable(path, what, "it is not a regular file")
     except OSError as error:
-        raise BadInputError(f"cannot read {what} {shown}: {error.strerror}", hint=hint) from None
+        raise _unreadable(path, what, error.strerror) from None
     except ValueError as error:  # a zero byte, or characters that no file name has
-        raise BadInputError(f"cannot read {what} {shown}: {error}", hint=hint) from None
-    if max(status.st_size, len(data)) > max_bytes:
-        raise BadInputError(f"{what} {shown} is larger than {max_bytes} bytes", hint=hint)
-    return data
+        raise _unreadable(path, what, str(error)) from None
+    return os.fdopen(descriptor, "rb")
+
+
+def _unreadable(path: Path | str, what: str, why: str | None) -> BadInputError:
+    return BadInputError(f"cannot read {what} {shown_path(path)}: {why}", hint=_HINT)
 
 
 def shown_path(path: Path | str) -> str:

@@ -93,43 +93,22 @@ def verify(
     Pure ML-DSA (FIPS 204) and SLH-DSA (FIPS 205), Ed25519, ECDSA-P256 with SHA-256, ECDSA-P384
     with SHA-384, RSA-3072-PSS with SHA-256 and 32 bytes of salt.
     """
+    from quantumai.bounded_reading import open_regular, read_bounded
     from quantumai.keys.algorithms import key_id
     from quantumai.keys.signatures import verify_stream
     from quantumai.keys.spki import spki_of_pem
 
-    spki_der = spki_of_pem(_read_small(public_key, "public key"))
-    signature_bytes = _read_small(signature, "signature")
+    spki_der = spki_of_pem(read_bounded(public_key, _MAX_SMALL_FILE_BYTES, "the public key"))
+    signature_bytes = read_bounded(signature, _MAX_SMALL_FILE_BYTES, "the signature")
     context_bytes = _hex(context)
-    try:
-        with file.open("rb") as stream:
-            valid = verify_stream(algorithm, spki_der, stream, signature_bytes, context_bytes)
-    except OSError as error:
-        raise _unreadable(file, "file", error) from None
+    with open_regular(file, "the file") as stream:
+        valid = verify_stream(algorithm, spki_der, stream, signature_bytes, context_bytes)
     if as_json:
         show_json({"valid": valid, "algorithm": algorithm, "key_id": key_id(spki_der)})
     else:
         shown = "valid" if valid else "NOT valid"
         show(f"{shown}: {algorithm} signature, key {key_id(spki_der)}")
     raise typer.Exit(0 if valid else SIGNATURE_INVALID)
-
-
-def _read_small(path: Path, what: str) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_SMALL_FILE_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, what, error) from None
-    if len(data) > _MAX_SMALL_FILE_BYTES:
-        raise BadInputError(
-            f"{path} is too long for a {what}", hint="is it the right file for this option?"
-        )
-    return data
-
-
-def _unreadable(path: Path, what: str, error: OSError) -> BadInputError:
-    return BadInputError(
-        f"cannot read the {what} {path}: {error.strerror}", hint="give the path of a file"
-    )
 
 
 def _hex(text: str) -> bytes:
