@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from quantumai.keys.pkcs11 import Pkcs11Keys
-from quantumai.keys.pkcs11_token import Pkcs11Token, finalize_library
-from quantumai.keys.token_settings import TokenSettings
-from quantumai.keys.token_setup import initialise_token
+from quantumai.keys.providers.pkcs11 import Pkcs11Keys
+from quantumai.keys.providers.pkcs11_token import Pkcs11Token, finalize_library
+from quantumai.keys.providers.token_settings import TokenSettings
+from quantumai.keys.providers.token_setup import initialise_token
 from tests.servers import install_package
 
 TOKENS = ("kryoptic", "softhsm2")

@@ -58,6 +58,40 @@ class KeyUnavailableError(QuantumAIError):
     code = "key-unavailable"
 
 
+class TokenBusyError(KeyUnavailableError):
+    """The token is slow or dead; `retry_after_s` says when to try again."""
+
+    code = "token-busy"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "try again later")
+        self.retry_after_s = retry_after_s
+
+
+class DeniedError(QuantumAIError):
+    """The caller may not do this: policy, purpose or the key's state forbids it."""
+
+    code = "denied"
+
+
+class ApprovalNeededError(QuantumAIError):
+    """The call is noted; another principal has to make the same call before it is done."""
+
+    code = "approval-needed"
+
+
+class RateLimitedError(QuantumAIError):
+    """The key's policy allows fewer calls a minute; `retry_after_s` says when the next is."""
+
+    code = "rate-limited"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "try again later")
+        self.retry_after_s = retry_after_s
+
+
 class InsecureRefusedError(QuantumAIError):
     """An insecure stand-in was asked to work with QAI_ENV=production."""
 

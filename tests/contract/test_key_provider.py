@@ -26,11 +26,11 @@ from quantumai.errors import (
 from quantumai.keys import algorithms
 from quantumai.keys.environment import Environment, parse_environment
 from quantumai.keys.port import KeyProvider, KeyRecord, KeyState
-from quantumai.keys.sealing_key import FILE_NAME
-from quantumai.keys.soft import InsecureKeysWarning, InsecureSoftKeys
+from quantumai.keys.providers.sealing_key import FILE_NAME
+from quantumai.keys.providers.soft import InsecureKeysWarning, InsecureSoftKeys
 from tests.tokens import TOKENS, new_token, token_keys
 
-pytestmark = pytest.mark.filterwarnings("ignore::quantumai.keys.soft.InsecureKeysWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::quantumai.keys.providers.soft.InsecureKeysWarning")
 
 
 def _soft(folder: Path, passphrase: bytes | None = None) -> InsecureSoftKeys:
@@ -48,7 +48,7 @@ def keys(
         folder = tmp_path / "token"
         return token_keys(new_token(request.param, folder), folder)
     # The cheapest scrypt that is accepted: the suite is about keys, not about waiting.
-    monkeypatch.setattr("quantumai.keys.sealing_key._SCRYPT_LOG2_N", 14)
+    monkeypatch.setattr("quantumai.keys.providers.sealing_key._SCRYPT_LOG2_N", 14)
     return _soft(tmp_path / "keys", b"a phrase" if "passphrase" in request.param else None)
 
 
@@ -177,7 +177,7 @@ def test_a_mistyped_environment_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_lost_key_encryption_file_is_never_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: bytes | None
 ) -> None:
-    monkeypatch.setattr("quantumai.keys.sealing_key._SCRYPT_LOG2_N", 14)
+    monkeypatch.setattr("quantumai.keys.providers.sealing_key._SCRYPT_LOG2_N", 14)
     record = _soft(tmp_path, passphrase).create("a", "Ed25519")
     saved = (tmp_path / FILE_NAME).read_bytes()
     (tmp_path / FILE_NAME).unlink()
@@ -209,7 +209,7 @@ def test_no_private_key_is_in_any_file(
         seeds.append(private.private_bytes_raw())
         return private
 
-    monkeypatch.setattr("quantumai.keys.soft.generate", generate)
+    monkeypatch.setattr("quantumai.keys.providers.soft.generate", generate)
     keys = _soft(tmp_path, passphrase)
     for algorithm in algorithms.ALGORITHMS:
         alias = algorithm.lower()
@@ -287,7 +287,7 @@ import sys, warnings
 from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 keys = InsecureSoftKeys(Path(sys.argv[1]), lambda: datetime.now(UTC))
 made = [keys.create(f"k{n}", "Ed25519").key_id for n in range(20)]
 for key_id in made:

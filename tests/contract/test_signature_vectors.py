@@ -16,7 +16,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
 from quantumai.errors import BadInputError
 from quantumai.keys.algorithms import spki_of_raw, verify_signature
-from quantumai.keys.pkcs11_token import Pkcs11Token
+from quantumai.keys.providers.pkcs11_token import Pkcs11Token
 from tests.tokens import new_token
 from tests.vectors.published import wycheproof
 

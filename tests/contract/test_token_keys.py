@@ -16,9 +16,9 @@ from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from quantumai.errors import InsecureRefusedError, KeyUnavailableError
 from quantumai.keys import pkcs11_keys
 from quantumai.keys.algorithms import verify_signature
-from quantumai.keys.pkcs11 import Pkcs11Keys
-from quantumai.keys.pkcs11_token import Pkcs11Token
-from quantumai.keys.token_settings import TokenSettings, read_settings, write_settings
+from quantumai.keys.providers.pkcs11 import Pkcs11Keys
+from quantumai.keys.providers.pkcs11_token import Pkcs11Token
+from quantumai.keys.providers.token_settings import TokenSettings, read_settings, write_settings
 from tests.tokens import PIN, TOKENS, environment_of, new_token, token_keys
 
 pytestmark = pytest.mark.integration
@@ -144,7 +144,7 @@ def test_a_wrong_signature_is_not_released(
 ) -> None:
     record = keys.create("a", "Ed25519")
     with monkeypatch.context() as patch:
-        patch.setattr("quantumai.keys.pkcs11.sign_with", lambda *_: bytes(64))
+        patch.setattr("quantumai.keys.providers.pkcs11.sign_with", lambda *_: bytes(64))
         with pytest.raises(KeyUnavailableError, match="does not verify"):
             keys.sign(record.key_id, b"m")
     assert keys.sign(record.key_id, b"m")
@@ -201,7 +201,7 @@ def test_threads_share_the_one_login(keys: Pkcs11Keys) -> None:
 _PROCESS = """
 import sys
 from pathlib import Path
-from quantumai.keys.token_settings import read_settings
+from quantumai.keys.providers.token_settings import read_settings
 from tests.tokens import token_keys
 folder = Path(sys.argv[1])
 keys = token_keys(read_settings(folder), folder)
@@ -232,7 +232,7 @@ _FORK = """
 import os, sys
 from pathlib import Path
 from quantumai.errors import KeyUnavailableError
-from quantumai.keys.token_settings import read_settings
+from quantumai.keys.providers.token_settings import read_settings
 from tests.tokens import token_keys
 folder = Path(sys.argv[1])
 keys = token_keys(read_settings(folder), folder)

@@ -21,7 +21,7 @@ CIRCUITS = (
 )
 
 
-@pytest.mark.filterwarnings("ignore::quantumai.keys.soft.InsecureKeysWarning")
+@pytest.mark.filterwarnings("ignore::quantumai.keys.providers.soft.InsecureKeysWarning")
 def test_circuits_from_elsewhere(home: Path) -> None:
     raw, mitigated = [], []
     for name, width in CIRCUITS:

@@ -14,7 +14,7 @@ import slhdsa
 from quantumai.keys.encapsulation import decapsulate, encapsulate, spki_of_seed
 from quantumai.keys.parameters import PARAMETER_SETS, Family
 from quantumai.keys.signatures import verify_signature
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.keys.spki import raw_public_bytes, spki_of_raw
 
 SLH_DSA = [n for n, entry in PARAMETER_SETS.items() if entry.family is Family.SLH_DSA]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantumai.errors import BadInputError, ConflictError, StorageError
-from quantumai.keys.pkcs11_token import finalize_library
-from quantumai.keys.token_settings import FILE_NAME, TokenSettings, write_settings
-from quantumai.keys.token_setup import initialise_token
+from quantumai.keys.providers.pkcs11_token import finalize_library
+from quantumai.keys.providers.token_settings import FILE_NAME, TokenSettings, write_settings
+from quantumai.keys.providers.token_setup import initialise_token
 from quantumai.storage.durable_files import create_file, make_folder, sync_folder
 
 FOLDER = "token"

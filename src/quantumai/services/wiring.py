@@ -26,7 +26,7 @@ from quantumai.storage.sql_database import SqlDatabase, open_database
 if TYPE_CHECKING:
     from quantumai.backends.simulator import Simulator
     from quantumai.jobs.desk import Desk
-    from quantumai.keys.pkcs11 import Pkcs11Keys
+    from quantumai.keys.providers.pkcs11 import Pkcs11Keys
     from quantumai.keys.port import KeyProvider
     from quantumai.provenance.sealing import Sealer
     from quantumai.scheduler.planner import FleetMember
@@ -134,9 +134,9 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
 
 def open_token_keys(root: Path) -> Pkcs11Keys:
     """The keys in the token of the home `root`; the token is opened at the first call."""
-    from quantumai.keys.pkcs11 import Pkcs11Keys
-    from quantumai.keys.pkcs11_token import Pkcs11Token
-    from quantumai.keys.token_settings import read_settings
+    from quantumai.keys.providers.pkcs11 import Pkcs11Keys
+    from quantumai.keys.providers.pkcs11_token import Pkcs11Token
+    from quantumai.keys.providers.token_settings import read_settings
     from quantumai.services.home_token import FOLDER, LOCK_FILE
 
     folder = root / FOLDER
@@ -148,7 +148,7 @@ def _open_keys(root: Path, settings: Mapping[str, str]) -> KeyProvider:
 
     if has_token(root):
         return open_token_keys(root)
-    from quantumai.keys.soft import InsecureSoftKeys
+    from quantumai.keys.providers.soft import InsecureSoftKeys
 
     environment_name = settings.get("QAI_ENV", "")
     return InsecureSoftKeys(root / "keys", utc_now, _passphrase(settings), environment_name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.sealing import Sealer, open_sealer
 from quantumai.storage.local_objects import LocalObjects
 

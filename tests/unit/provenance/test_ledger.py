@@ -14,7 +14,7 @@ import pytest
 
 from quantumai.canonical import sha256_hex
 from quantumai.errors import ConflictError, LedgerError, NotFoundError, StorageError
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance import merkle
 from quantumai.provenance.checkpoint import TreeHead, signed_checkpoint, verify_checkpoint
 from quantumai.provenance.commits import Commit, Leaf, commit_key
@@ -182,7 +182,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
 from quantumai.canonical import sha256_hex
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.commits import Leaf
 from quantumai.provenance.ledger import Ledger
 from quantumai.provenance.sealing import ProviderCheckpointSigner

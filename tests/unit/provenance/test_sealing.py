@@ -16,7 +16,7 @@ from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, EvidenceError, LedgerError
 from quantumai.keys.algorithms import verify_signature
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.key_events import KeyEventKind, parse_key_event
 from quantumai.provenance.key_status import KeyStatus
@@ -58,7 +58,7 @@ import sys, warnings
 from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.sealing import open_sealer
 from quantumai.storage.local_objects import LocalObjects
 home, now = Path(sys.argv[1]), lambda: datetime.now(UTC)

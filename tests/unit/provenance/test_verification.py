@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
-from quantumai.keys.soft import InsecureSoftKeys
+from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.checkpoint import TreeHead
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.ledger import Ledger

@@ -37,7 +37,7 @@ from quantumai.keys.algorithms import (
 )
 from quantumai.keys.environment import Environment, parse_environment
 from quantumai.keys.port import KeyRecord, KeyState
-from quantumai.keys.sealing_key import (
+from quantumai.keys.providers.sealing_key import (
     VERSION_FILE,
     open_key_encryption_key,
     require_key_encryption_file,

@@ -27,7 +27,7 @@ from quantumai.errors import (
     StorageError,
 )
 from quantumai.keys.algorithms import ALGORITHMS, PublicKey, verify_signature
-from quantumai.keys.pkcs11_keys import (
+from quantumai.keys.providers.pkcs11_keys import (
     generate_pair,
     probe_token,
     probe_unreadable,
@@ -36,7 +36,7 @@ from quantumai.keys.pkcs11_keys import (
     spki_of_object,
     supported_algorithms,
 )
-from quantumai.keys.pkcs11_token import Pkcs11Token
+from quantumai.keys.providers.pkcs11_token import Pkcs11Token
 from quantumai.keys.port import KeyRecord, KeyState
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from quantumai.errors import BadInputError, KeyUnavailableError
-from quantumai.keys.sealing_key import require_private
+from quantumai.keys.providers.sealing_key import require_private
 from quantumai.storage.durable_files import create_file
 
 FILE_NAME = "token.toml"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from quantumai.errors import KeyUnavailableError
-from quantumai.keys.token_settings import PinSource, TokenSettings
+from quantumai.keys.providers.token_settings import PinSource, TokenSettings
 
 if TYPE_CHECKING:
     from pkcs11 import Session, Token

@@ -1,0 +1,1 @@
+"""The KMS: names, purposes, states, policies and approvals over providers that hold the keys."""

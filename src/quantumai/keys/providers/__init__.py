@@ -1,0 +1,1 @@
+"""Who signs: key lifecycle, providers and signature verification. Knows nothing of quantum."""
