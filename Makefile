@@ -18,7 +18,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 RAYON_N
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: base-env ## set everything up and run the main job; writes report.html
@@ -37,6 +37,10 @@ check: dev-env ## lint and the quick tests, side by side, in under a minute
 .PHONY: token
 token: base-env ## build the development token (PKCS#11, post-quantum); prints its path
 	@scripts/token
+
+.PHONY: token-wheel
+token-wheel: base-env ## pack that token as a wheel, for machines without Rust; prints its path
+	@scripts/token-wheel
 
 .PHONY: bench
 bench: dev-env ## run every script in benchmarks/
