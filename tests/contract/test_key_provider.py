@@ -1,304 +1,369 @@
-"""What every key provider must do, and what the soft one promises beside it."""
+"""What every key provider must do: soft keys, PKCS#11 tokens, and AWS KMS (emulated).
+
+The libraries that verify here are `cryptography`, `pqcrypto`, `slh-dsa` and plain arithmetic
+(`tests.textbook_signatures`); of each algorithm at least one did not make the signature.
+"""
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import importlib
-import json
-import os
-import subprocess
-import sys
-import warnings
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.hashes import SHA256
+import slhdsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from quantumai.errors import (
-    BadInputError,
-    ConflictError,
-    InsecureRefusedError,
-    KeyUnavailableError,
-    NotFoundError,
-)
-from quantumai.keys import algorithms
-from quantumai.keys.environment import Environment, parse_environment
-from quantumai.keys.port import KeyProvider, KeyRecord, KeyState
-from quantumai.keys.providers.sealing_key import FILE_NAME
-from quantumai.keys.providers.soft import InsecureKeysWarning, InsecureSoftKeys
-from tests.tokens import TOKENS, new_token, token_keys
+from quantumai.errors import BadInputError, ConflictError, NotFoundError
+from quantumai.keys.encapsulation import encapsulate
+from quantumai.keys.parameters import KEM_ALGORITHMS, PARAMETER_SETS, SIGNATURE_ALGORITHMS, Family
+from quantumai.keys.providers.port import Ability, KeyProvider, ProviderKey
+from quantumai.keys.signatures import verify_signature
+from quantumai.keys.spki import raw_public_bytes
+from tests import textbook_signatures as textbook
 
 pytestmark = pytest.mark.filterwarnings("ignore::quantumai.keys.providers.soft.InsecureKeysWarning")
 
-
-def _soft(folder: Path, passphrase: bytes | None = None) -> InsecureSoftKeys:
-    return InsecureSoftKeys(folder, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), passphrase)
-
-
-_REAL_TOKENS = [pytest.param(kind, marks=pytest.mark.integration) for kind in TOKENS]
-
-
-@pytest.fixture(params=["soft", "soft-passphrase", *_REAL_TOKENS])
-def keys(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> KeyProvider:
-    if request.param in TOKENS:
-        folder = tmp_path / "token"
-        return token_keys(new_token(request.param, folder), folder)
-    # The cheapest scrypt that is accepted: the suite is about keys, not about waiting.
-    monkeypatch.setattr("quantumai.keys.providers.sealing_key._SCRYPT_LOG2_N", 14)
-    return _soft(tmp_path / "keys", b"a phrase" if "passphrase" in request.param else None)
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PROVIDERS = ["soft", "soft-passphrase"] + [
+    pytest.param(kind, marks=pytest.mark.integration)
+    for kind in ("kryoptic", "softhsm2", "aws-kms")
+]
+# Those that a small signature costs a second, in whatever makes it.
+_SIGNERS = [
+    pytest.param(name, marks=pytest.mark.slow) if re.fullmatch("SLH-DSA-.*s", name) else name
+    for name in SIGNATURE_ALGORITHMS
+]
+MESSAGE, CONTEXT = b"the message", b"a context"
+_names = count(1)
 
 
-@pytest.fixture
-def algorithm(keys: KeyProvider) -> str:
-    """What the provider can do: SoftHSM2 has no post-quantum keys."""
-    return "Ed25519" if "ML-DSA-44" not in _makes(keys) else "ML-DSA-44"
+@dataclass(frozen=True)
+class Bench:
+    """One provider under test; `another` opens a second one on the same keys."""
+
+    keys: KeyProvider
+    another: Callable[[], KeyProvider]
+
+    def generate(self, algorithm: str) -> ProviderKey:
+        """A new key under a new name."""
+        return self.keys.generate(new_handle(), algorithm)
+
+    def any_signer(self) -> str:
+        """A quick algorithm that this provider signs with: SoftHSM2 has no ML-DSA."""
+        return "ML-DSA-44" if "ML-DSA-44" in self.keys.abilities() else "ECDSA-P256"
 
 
-def _makes(keys: KeyProvider) -> tuple[str, ...]:
-    return getattr(keys, "supported", algorithms.ALGORITHMS)
+def new_handle() -> str:
+    return f"key-{next(_names)}/1"
 
 
-def _raw(record: KeyRecord) -> bytes:
-    return algorithms.raw_public_bytes(record.public_key.spki_der)
+def _listed(keys: KeyProvider) -> list[ProviderKey]:
+    return list(keys.keys())
 
 
-def _verifies_elsewhere(algorithm: str, public: bytes, message: bytes, signature: bytes) -> bool:
-    """Verification by a library that did not sign: pqcrypto for ML-DSA, else cryptography."""
-    if algorithm == "Ed25519":
-        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-        return True
-    if algorithm == "ECDSA-P256":
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
-        key.verify(signature, message, ec.ECDSA(SHA256()))
-        return True
-    module = importlib.import_module("pqcrypto.sign." + algorithm.lower().replace("-", "_"))
-    module.verify(public, message, signature)  # raises if it does not hold
-    return True
+@pytest.fixture(scope="module", params=PROVIDERS)
+def bench(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("keys")
+    kind: str = request.param
+    opener = {"kryoptic": _tokens, "softhsm2": _tokens, "aws-kms": _aws_kms}.get(kind, _soft)
+    with opener(kind, folder) as open_provider:
+        yield Bench(open_provider(), open_provider)
 
 
-@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
-def test_signatures_verify_in_another_library(keys: KeyProvider, name: str) -> None:
-    algorithm = name
-    if algorithm not in _makes(keys):
-        with pytest.raises(BadInputError, match="this token makes no ML-DSA"):
-            keys.create("some-key", algorithm)
-        assert keys.list() == ()
+@contextmanager
+def _soft(kind: str, folder: Path) -> Iterator[Callable[[], KeyProvider]]:
+    from quantumai.keys.providers.soft import InsecureSoftKeys
+
+    phrase = b"a phrase" if kind == "soft-passphrase" else None
+    with pytest.MonkeyPatch.context() as patch:
+        # The cheapest scrypt that is accepted: the suite is about keys, not about waiting.
+        patch.setattr("quantumai.keys.providers.sealing_key._SCRYPT_LOG2_N", 14)
+        yield lambda: InsecureSoftKeys(folder, lambda: NOW, phrase)
+
+
+@contextmanager
+def _tokens(kind: str, folder: Path) -> Iterator[Callable[[], KeyProvider]]:
+    from tests.tokens import new_token, token_keys
+
+    settings = new_token(kind, folder / "token")
+    yield lambda: token_keys(settings, folder / "token")
+
+
+@contextmanager
+def _aws_kms(kind: str, folder: Path) -> Iterator[Callable[[], KeyProvider]]:
+    from quantumai.keys.providers.aws_kms import AwsKmsKeys
+    from tests.aws_emulation import running_aws_emulation
+
+    with running_aws_emulation() as emulation:
+        yield lambda: AwsKmsKeys(emulation.settings("contract"))
+
+
+def test_it_says_what_it_can_do(bench: Bench) -> None:
+    abilities = bench.keys.abilities()
+    assert bench.keys.name in ("soft", "pkcs11", "aws-kms")
+    assert len(bench.keys.validation) >= 4
+    for name, able in abilities.items():
+        entry = PARAMETER_SETS[name]
+        assert (Ability.SIGN in able) == entry.signs
+        assert (Ability.DECAPSULATE in able) == (not entry.signs)
+        assert Ability.CONTEXT not in able or entry.takes_context
+        assert Ability.EXTERNAL_MU not in able or entry.family is Family.ML_DSA
+    bench.keys.check()
+
+
+@pytest.mark.parametrize("name", _SIGNERS)
+def test_signatures_verify_elsewhere(bench: Bench, name: str) -> None:
+    if name not in bench.keys.abilities():
+        _is_refused(bench, name)
         return
-    record = keys.create("some-key", algorithm)
-    signature = keys.sign(record.key_id, b"message")
-    assert _verifies_elsewhere(algorithm, _raw(record), b"message", signature)
-    spki = record.public_key.spki_der
-    assert algorithms.verify_signature(algorithm, spki, b"message", signature)
-    assert not algorithms.verify_signature(algorithm, spki, b"massage", signature)
-    assert not algorithms.verify_signature(algorithm, spki, b"message", signature[:-1])
-    assert not algorithms.verify_signature(algorithm, spki, b"message", b"")
+    key = bench.generate(name)
+    contexts = [b"", CONTEXT] if Ability.CONTEXT in bench.keys.abilities()[name] else [b""]
+    for context in contexts:
+        signature = bench.keys.sign(key.handle, MESSAGE, context)
+        for accepts in _opinions(key, context):
+            assert accepts(MESSAGE, signature)
+            assert not accepts(b"the massage", signature)
+        spki = key.public_key.spki_der
+        assert verify_signature(name, spki, MESSAGE, signature, context)
+        assert not verify_signature(name, spki, MESSAGE, signature[:-1], context)
+        if context:
+            assert not verify_signature(name, spki, MESSAGE, signature)
 
 
-def test_create_is_idempotent_and_typed(keys: KeyProvider) -> None:
-    record = keys.create("a", "Ed25519")
-    assert keys.create("a", "Ed25519") == record
-    assert (record.alias, record.version, record.state) == ("a", 1, KeyState.ACTIVE)
-    assert record.created_at == "2026-01-02T03:04:05Z"
-    assert record.public_key.check() == keys.public_key(record.key_id)
-    with pytest.raises(ConflictError):
-        keys.create("a", "ECDSA-P256")
-    for alias in ("", "../a", "A", "a/b", "a" * 64, "a\n"):
+def _is_refused(bench: Bench, algorithm: str) -> None:
+    handle = new_handle()
+    with pytest.raises(BadInputError, match=algorithm):
+        bench.keys.generate(handle, algorithm)
+    with pytest.raises(NotFoundError):
+        bench.keys.find(handle)
+
+
+def _opinions(key: ProviderKey, context: bytes) -> list[Callable[[bytes, bytes], bool]]:
+    """Verification by each library that can, our own module left out."""
+    spki = key.public_key.spki_der
+    entry, raw = PARAMETER_SETS[key.public_key.algorithm], raw_public_bytes(spki)
+    if entry.family in (Family.ML_DSA, Family.SLH_DSA):
+        importlib.import_module("pqcrypto.sign")
+        module = importlib.import_module("pqcrypto.sign." + entry.name.lower().replace("-", "_"))
+        first = _raising(lambda m, s: module.verify(raw, m, s, context))
+        if entry.family is Family.ML_DSA:
+            loaded: Any = load_der_public_key(spki)
+            return [first, _raising(lambda m, s: loaded.verify(s, m, context))]
+        set_name = entry.name.removeprefix("SLH-DSA-").lower().replace("-", "_")
+        second = slhdsa.PublicKey.from_digest(raw, getattr(slhdsa, set_name))
+        return [first, lambda m, s: bool(second.verify_pure(m, s, context))]
+    if entry.family is Family.ED25519:
+        return [lambda m, s: textbook.ed25519_verifies(raw, m, s)]
+    if entry.family is Family.ECDSA:
+        curve = textbook.P256 if entry.name.endswith("P256") else textbook.P384
+        return [lambda m, s: textbook.ecdsa_verifies(curve, raw, m, s)]
+    numbers = load_der_public_key(spki).public_numbers()  # type: ignore[union-attr]
+    return [lambda m, s: textbook.rsa_pss_verifies(numbers.n, numbers.e, m, s)]
+
+
+def _raising(verify: Callable[[bytes, bytes], Any]) -> Callable[[bytes, bytes], bool]:
+    def accepts(message: bytes, signature: bytes) -> bool:
+        try:
+            verify(message, signature)
+        except Exception as error:
+            if "signature" not in f"{type(error).__name__} {error}".lower():
+                raise
+            return False
+        return True
+
+    return accepts
+
+
+@pytest.mark.parametrize("name", ["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"])
+def test_an_external_mu_is_signed_like_its_message(bench: Bench, name: str) -> None:
+    if name not in bench.keys.abilities():
+        return
+    key = bench.generate(name)
+    # FIPS 204, algorithm 7, line 6, over the M' of algorithm 2.
+    tr = hashlib.shake_256(raw_public_bytes(key.public_key.spki_der)).digest(64)
+    prefix = bytes([0, len(CONTEXT)]) + CONTEXT
+    mu = hashlib.shake_256(tr + prefix + MESSAGE).digest(64)
+    if Ability.EXTERNAL_MU not in bench.keys.abilities()[name]:
         with pytest.raises(BadInputError):
-            keys.create(alias, "Ed25519")
-    with pytest.raises(BadInputError):
-        keys.create("b", "RSA")
-    assert [r.alias for r in keys.list()] == ["a"]
+            bench.keys.sign_mu(key.handle, mu)
+        return
+    signature = bench.keys.sign_mu(key.handle, mu)
+    for accepts in _opinions(key, CONTEXT):
+        assert accepts(MESSAGE, signature)
+        assert not accepts(mu, signature)
+    for wrong in (b"", mu[:-1], mu + b"."):
+        with pytest.raises(BadInputError, match="64 bytes"):
+            bench.keys.sign_mu(key.handle, wrong)
 
 
-def test_unknown_keys(keys: KeyProvider) -> None:
-    for call in (keys.public_key, keys.current, keys.rotate, lambda k: keys.sign(k, b"")):
+@pytest.mark.parametrize("name", KEM_ALGORITHMS)
+def test_it_decapsulates_what_libraries_encapsulate(bench: Bench, name: str) -> None:
+    if name not in bench.keys.abilities():
+        _is_refused(bench, name)
+        return
+    key = bench.generate(name)
+    spki = key.public_key.spki_der
+    importlib.import_module("pqcrypto.kem")
+    kem = importlib.import_module("pqcrypto.kem." + name.lower().replace("-", "_"))
+    ciphertext, secret = (bytes(half) for half in kem.encaps(raw_public_bytes(spki)))
+    assert bench.keys.decapsulate(key.handle, ciphertext) == secret
+    made = encapsulate(name, spki)  # by `cryptography`, except ML-KEM-512
+    assert bench.keys.decapsulate(key.handle, made.ciphertext) == made.shared_secret
+    # Implicit rejection (FIPS 203, section 6.3): another secret, the same one each time, no error.
+    damaged = bytes([ciphertext[0] ^ 1]) + ciphertext[1:]
+    rejected = bench.keys.decapsulate(key.handle, damaged)
+    assert len(rejected) == 32
+    assert rejected == bench.keys.decapsulate(key.handle, damaged) != secret
+    for wrong in (b"", ciphertext[:-1], ciphertext + b"."):
+        with pytest.raises(BadInputError, match="ciphertext"):
+            bench.keys.decapsulate(key.handle, wrong)
+
+
+@pytest.mark.parametrize(
+    "name", ["ML-DSA-65", "Ed25519", "ECDSA-P256", "ECDSA-P384", "RSA-3072-PSS"]
+)
+def test_long_and_empty_messages_are_signed_or_refused(bench: Bench, name: str) -> None:
+    if name not in bench.keys.abilities():
+        return
+    key = bench.generate(name)
+    refused = []
+    for size in (0, 4096, 4097, 3_000_000):
+        message = b"x" * size
+        try:
+            signature = bench.keys.sign(key.handle, message)
+        except BadInputError:
+            refused.append(size)
+            continue
+        assert verify_signature(name, key.public_key.spki_der, message, signature)
+    if bench.keys.name == "pkcs11":  # kryoptic takes 1 MiB in one piece
+        assert refused in ([], [3_000_000])
+    else:
+        ed25519_in_aws = (bench.keys.name, name) == ("aws-kms", "Ed25519")
+        assert refused == ([0, 4097, 3_000_000] if ed25519_in_aws else [])
+
+
+def test_generation_is_idempotent_and_typed(bench: Bench) -> None:
+    algorithm = bench.any_signer()
+    key = bench.generate(algorithm)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", key.created_at)
+    assert key.public_key.check().algorithm == algorithm
+    assert bench.keys.generate(key.handle, algorithm) == key == bench.keys.find(key.handle)
+    assert bench.another().generate(key.handle, algorithm) == key
+    with pytest.raises(ConflictError, match=algorithm):
+        bench.keys.generate(key.handle, "ECDSA-P384")
+    with pytest.raises(BadInputError, match="unknown algorithm"):
+        bench.keys.generate(new_handle(), "RSA")
+    assert bench.generate(algorithm).public_key.key_id != key.public_key.key_id
+
+
+@pytest.mark.parametrize("through", ["one provider", "two providers"])
+def test_two_makers_at_once_get_one_key(bench: Bench, through: str) -> None:
+    providers = [bench.keys, bench.keys if through == "one provider" else bench.another()]
+    handle, algorithm = new_handle(), bench.any_signer()
+    start = threading.Barrier(2)
+    made: list[ProviderKey] = []
+
+    def make(keys: KeyProvider) -> None:
+        start.wait()
+        made.append(keys.generate(handle, algorithm))
+
+    threads = [threading.Thread(target=make, args=(keys,)) for keys in providers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [bench.keys.find(handle)] * 2
+    assert [key.handle for key in _listed(bench.keys)].count(handle) == 1
+
+
+def test_keys_are_listed_by_name_and_version_with_gaps(bench: Bench) -> None:
+    algorithm, name = bench.any_signer(), new_handle().split("/")[0]
+    wanted = [bench.keys.generate(f"{name}/{n}", algorithm) for n in (1, 2, 10, 12345)]
+    assert [key for key in _listed(bench.keys) if key.handle.startswith(f"{name}/")] == wanted
+    bench.keys.destroy(f"{name}/2")
+    listed = [key.handle for key in _listed(bench.another()) if key.handle.startswith(f"{name}/")]
+    assert listed == [f"{name}/1", f"{name}/10", f"{name}/12345"]
+
+
+def test_destruction_is_final_here_and_elsewhere(bench: Bench) -> None:
+    algorithm = bench.any_signer()
+    key, kept = bench.generate(algorithm), bench.generate(algorithm)
+    elsewhere = bench.another()
+    assert elsewhere.sign(key.handle, MESSAGE)  # it has seen the key, and may remember it
+    bench.keys.destroy(key.handle)
+    bench.keys.destroy(key.handle)
+    for keys in (bench.keys, elsewhere, bench.another()):
+        for use in (
+            lambda keys=keys: keys.sign(key.handle, MESSAGE),
+            lambda k=keys: k.find(key.handle),
+        ):
+            with pytest.raises(NotFoundError):
+                use()
+        assert key not in _listed(keys)
+        assert keys.sign(kept.handle, MESSAGE)
+    elsewhere.destroy(key.handle)
+    made_anew = bench.keys.generate(key.handle, algorithm)
+    assert made_anew.public_key.key_id != key.public_key.key_id
+    signature = elsewhere.sign(key.handle, MESSAGE)
+    assert verify_signature(algorithm, made_anew.public_key.spki_der, MESSAGE, signature)
+
+
+def test_handles_that_are_none_and_keys_that_are_not_there(bench: Bench) -> None:
+    keys = bench.keys
+    calls: list[Callable[[str], object]] = [
+        keys.find,
+        lambda handle: keys.sign(handle, MESSAGE),
+        lambda handle: keys.sign_mu(handle, bytes(64)),
+        lambda handle: keys.decapsulate(handle, bytes(1088)),
+    ]
+    for call in calls:
         with pytest.raises(NotFoundError):
-            call("nobody")
-    assert keys.list() == ()
+            call("nobody/1")
+    keys.destroy("nobody/1")
+    for bad in ("", "a", "a/", "a/0", "a/01", "A/1", "../a/1", "a/b/1", "a/1\n", "a" * 99 + "/1"):
+        for call in (*calls, keys.destroy, lambda handle: keys.generate(handle, "ECDSA-P256")):
+            with pytest.raises(BadInputError, match="not a key handle"):
+                call(bad)
 
 
-def test_rotation_makes_the_former_key_verify_only(keys: KeyProvider, algorithm: str) -> None:
-    first = keys.create("a", algorithm)
-    signature = keys.sign(first.key_id, b"m")
-    second = keys.rotate("a")
-    assert (second.version, second.algorithm) == (2, algorithm)
-    assert second.key_id != first.key_id
-    assert keys.current("a") == second
-    assert [r.state for r in keys.list()] == [KeyState.VERIFY_ONLY, KeyState.ACTIVE]
-    with pytest.raises(KeyUnavailableError):
-        keys.sign(first.key_id, b"m")
-    spki = keys.public_key(first.key_id).spki_der
-    assert algorithms.verify_signature(algorithm, spki, b"m", signature)
-    assert keys.sign(second.key_id, b"m")
-
-
-def test_another_algorithms_key_is_refused(keys: KeyProvider, algorithm: str) -> None:
-    spki = keys.create("a", algorithm).public_key.spki_der
-    with pytest.raises(BadInputError):
-        algorithms.verify_signature("ML-DSA-87", spki, b"", b"")
-    with pytest.raises(BadInputError):
-        algorithms.verify_signature(algorithm, b"junk", b"", b"")
-
-
-# From here on: the soft provider alone.
-
-
-def test_production_is_refused_and_development_warned(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def clock() -> datetime:
-        return datetime.now(UTC)
-
-    with pytest.raises(InsecureRefusedError):
-        InsecureSoftKeys(tmp_path, clock, environment="production")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        provider = InsecureSoftKeys(tmp_path, clock, b"phrase", environment="development")
-    assert [w.category for w in caught] == [InsecureKeysWarning]
-    assert capsys.readouterr().out == ""
-    assert provider.validation == "none"
-    assert "phrase" not in repr(provider)
-
-
-@pytest.mark.parametrize("text", ["Production", "PRODUCTION", "prod", "production ", "dev", " "])
-def test_a_mistyped_environment_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadInputError, match="unknown environment") as caught:
-        InsecureSoftKeys(tmp_path, lambda: datetime.now(UTC), environment=text)
-    assert "development or production" in caught.value.hint
-    assert parse_environment("") is parse_environment("development") is Environment.DEVELOPMENT
-    assert parse_environment("production") is Environment.PRODUCTION
-
-
-@pytest.mark.parametrize("passphrase", [None, b"a phrase"])
-def test_a_lost_key_encryption_file_is_never_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: bytes | None
-) -> None:
-    monkeypatch.setattr("quantumai.keys.providers.sealing_key._SCRYPT_LOG2_N", 14)
-    record = _soft(tmp_path, passphrase).create("a", "Ed25519")
-    saved = (tmp_path / FILE_NAME).read_bytes()
-    (tmp_path / FILE_NAME).unlink()
-    keys = _soft(tmp_path, passphrase)
+def test_what_a_key_is_not_for_is_bad_input(bench: Bench) -> None:
+    keys, abilities = bench.keys, bench.keys.abilities()
+    classical = bench.generate("ECDSA-P256").handle
     for call in (
-        lambda: keys.sign(record.key_id, b"m"),
-        lambda: keys.create("a", "Ed25519"),
-        lambda: keys.create("b", "Ed25519"),
-        lambda: keys.rotate("a"),
+        lambda: keys.sign(classical, MESSAGE, CONTEXT),
+        lambda: keys.sign_mu(classical, bytes(64)),
+        lambda: keys.decapsulate(classical, bytes(1088)),
     ):
-        with pytest.raises(KeyUnavailableError, match=f"{FILE_NAME} is missing") as caught:
+        with pytest.raises(BadInputError):
             call()
-        assert "restore" in caught.value.hint
-        assert not (tmp_path / FILE_NAME).exists()
-    assert keys.list() == (record,)
-    (tmp_path / FILE_NAME).write_bytes(saved)
-    (tmp_path / FILE_NAME).chmod(0o600)
-    assert keys.sign(record.key_id, b"m")
+    if Ability.CONTEXT in abilities.get("ML-DSA-44", ()):
+        signer = bench.generate("ML-DSA-44").handle
+        assert keys.sign(signer, MESSAGE, b"c" * 255)
+        with pytest.raises(BadInputError, match="256 bytes"):
+            keys.sign(signer, MESSAGE, b"c" * 256)
+    if "ML-KEM-768" in abilities:
+        wrapper = bench.generate("ML-KEM-768").handle
+        for call in (lambda: keys.sign(wrapper, MESSAGE), lambda: keys.sign_mu(wrapper, bytes(64))):
+            with pytest.raises(BadInputError):
+                call()
 
 
-@pytest.mark.parametrize("passphrase", [None, b"a phrase"])
-def test_no_private_key_is_in_any_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: bytes | None
-) -> None:
-    seeds = []
-
-    def generate(algorithm: str) -> algorithms.PrivateKey:
-        private = algorithms.from_seed(algorithm, os.urandom(32))
-        seeds.append(private.private_bytes_raw())
-        return private
-
-    monkeypatch.setattr("quantumai.keys.providers.soft.generate", generate)
-    keys = _soft(tmp_path, passphrase)
-    for algorithm in algorithms.ALGORITHMS:
-        alias = algorithm.lower()
-        keys.create(alias, algorithm)
-        keys.sign(keys.rotate(alias).key_id, b"m")
-    assert len(seeds) == 2 * len(algorithms.ALGORITHMS)
-    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
-        assert path.stat().st_mode & 0o777 == 0o600
-        data = path.read_bytes()
-        for seed in seeds:
-            spelled = (seed, seed.hex().encode(), seed.hex().upper().encode())
-            # base64 at all three alignments, without the ends that depend on neighbours
-            shifted = [base64.b64encode(bytes(n) + seed)[4:-4] for n in range(3)]
-            assert not any(form in data for form in (*spelled, *shifted))
-
-
-def test_wrong_or_missing_passphrase(tmp_path: Path) -> None:
-    record = _soft(tmp_path, b"right").create("a", "Ed25519")
-    assert _soft(tmp_path, b"right").sign(record.key_id, b"m")
-    for passphrase in (b"wrong", None):
-        keys = _soft(tmp_path, passphrase)
-        assert keys.list()[0].key_id == record.key_id
-        with pytest.raises(KeyUnavailableError) as caught:
-            keys.sign(record.key_id, b"m")
-        assert "right" not in str(caught.value)
-        with pytest.raises(KeyUnavailableError):
-            keys.create("b", "Ed25519")
-    stored = json.loads((tmp_path / FILE_NAME).read_bytes())
-    assert (stored["n"], stored["r"], stored["p"]) == (2**17, 8, 1)
-
-
-def test_a_passphrase_on_unprotected_keys_is_refused(tmp_path: Path) -> None:
-    record = _soft(tmp_path).create("a", "Ed25519")
-    with pytest.raises(KeyUnavailableError):
-        _soft(tmp_path, b"phrase").sign(record.key_id, b"m")
-
-
-@pytest.mark.parametrize("field", ["algorithm", "created_at", "spki", "nonce", "sealed"])
-def test_a_tampered_key_file_does_not_sign(tmp_path: Path, field: str) -> None:
-    _soft(tmp_path).create("a", "ML-DSA-65")
-    other = _soft(tmp_path).create("b", "ML-DSA-87")
-    path = tmp_path / "a" / "0001.json"
-    value = json.loads(path.read_bytes())
-    donor = json.loads((tmp_path / "b" / "0001.json").read_bytes())
-    donor["created_at"] = "2020-01-01T00:00:00Z"
-    path.write_text(json.dumps(value | {field: donor[field]}))
-    keys = _soft(tmp_path)
-    with pytest.raises(KeyUnavailableError):
-        keys.sign(keys.current("a").key_id, b"m")
-    if field != "spki":  # with b's public key in both files, the id is ambiguous
-        assert keys.sign(other.key_id, b"m")
-
-
-def test_a_key_file_under_another_name_is_refused(tmp_path: Path) -> None:
-    keys = _soft(tmp_path)
-    keys.create("a", "Ed25519")
-    keys.create("b", "Ed25519")
-    (tmp_path / "a" / "0001.json").replace(tmp_path / "b" / "0001.json")
-    with pytest.raises(KeyUnavailableError):
-        keys.current("b")
-
-
-def test_files_open_to_others_are_refused(tmp_path: Path) -> None:
-    record = _soft(tmp_path).create("a", "Ed25519")
-    for path in (tmp_path / FILE_NAME, tmp_path / "a" / "0001.json"):
-        path.chmod(0o640)
-        with pytest.raises(KeyUnavailableError, match="open to other users"):
-            _soft(tmp_path).sign(record.key_id, b"m")
-        path.chmod(0o600)
-    assert _soft(tmp_path).sign(record.key_id, b"m")
-
-
-_RACE = """
-import sys, warnings
-from datetime import UTC, datetime
-from pathlib import Path
-warnings.simplefilter("ignore")
-from quantumai.keys.providers.soft import InsecureSoftKeys
-keys = InsecureSoftKeys(Path(sys.argv[1]), lambda: datetime.now(UTC))
-made = [keys.create(f"k{n}", "Ed25519").key_id for n in range(20)]
-for key_id in made:
-    keys.sign(key_id, b"m")
-print(*made)
-"""
-
-
-def test_two_processes_agree_on_one_key(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _RACE, str(tmp_path)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    first, second = (process.communicate()[0].split() for process in both)
-    assert len(first) == 20
-    assert first == second
+def test_renewal_keeps_the_keys(bench: Bench) -> None:
+    algorithm = bench.any_signer()
+    key = bench.generate(algorithm)
+    bench.keys.renew()
+    bench.keys.check()
+    assert bench.keys.find(key.handle) == key
+    signature = bench.keys.sign(key.handle, MESSAGE)
+    assert verify_signature(algorithm, key.public_key.spki_der, MESSAGE, signature)

@@ -13,8 +13,8 @@ import slhdsa
 
 from quantumai.keys.encapsulation import decapsulate, encapsulate, spki_of_seed
 from quantumai.keys.parameters import PARAMETER_SETS, Family
-from quantumai.keys.signatures import verify_signature
 from quantumai.keys.providers.soft import InsecureSoftKeys
+from quantumai.keys.signatures import verify_signature
 from quantumai.keys.spki import raw_public_bytes, spki_of_raw
 
 SLH_DSA = [n for n, entry in PARAMETER_SETS.items() if entry.family is Family.SLH_DSA]
@@ -35,11 +35,11 @@ def test_ml_dsa_both_ways(algorithm: str, tmp_path: Path) -> None:
     other = _pqcrypto("sign", algorithm)
     with warnings.catch_warnings(action="ignore"):
         keys = InsecureSoftKeys(tmp_path, lambda: datetime(2026, 1, 2, tzinfo=UTC))
-    record = keys.create("a-key", algorithm)
-    signature = keys.sign(record.key_id, MESSAGE)
-    other.verify(raw_public_bytes(record.public_key.spki_der), MESSAGE, signature)
+    public = raw_public_bytes(keys.generate("a-key/1", algorithm).public_key.spki_der)
+    signature = keys.sign("a-key/1", MESSAGE)
+    other.verify(public, MESSAGE, signature)
     with pytest.raises(Exception, match=r"(?i)signature"):
-        other.verify(raw_public_bytes(record.public_key.spki_der), MESSAGE + b".", signature)
+        other.verify(public, MESSAGE + b".", signature)
 
     public, private = other.keygen()
     signature = bytes(other.sign(private, MESSAGE, CONTEXT))

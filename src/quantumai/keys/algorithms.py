@@ -1,15 +1,14 @@
-"""Keys by algorithm name: the public record, and private keys in software.
+"""Keys by algorithm name: the public record.
 
 Public keys travel as DER SubjectPublicKeyInfo (`spki`). Names and sizes are in `parameters`,
-verification is in `signatures`, ML-KEM in `encapsulation`; what most callers need of them can be
-imported from here.
+verification is in `signatures`, ML-KEM in `encapsulation`, private keys are in `software_keys` and
+`providers`; what most callers need of names and verification can be imported from here.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -34,11 +33,7 @@ from quantumai.keys.parameters import (
 from quantumai.keys.signatures import verify_signature
 from quantumai.keys.spki import algorithm_of_spki, raw_public_bytes, spki_of_raw
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = [
-    "ALGORITHMS",
     "ECDSA_P256",
     "ECDSA_P384",
     "ED25519",
@@ -52,21 +47,14 @@ __all__ = [
     "RSA_3072_PSS",
     "SIGNATURE_ALGORITHMS",
     "AlgorithmClass",
-    "PrivateKey",
     "PublicKey",
     "algorithm_class",
     "algorithm_of_spki",
-    "from_seed",
-    "generate",
     "key_id",
     "raw_public_bytes",
-    "spki_of",
     "spki_of_raw",
     "verify_signature",
 ]
-
-# Those that `generate` makes in software, each from a 32-byte seed.
-ALGORITHMS = (ML_DSA_44, ML_DSA_65, ML_DSA_87, ED25519, ECDSA_P256)
 
 
 class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,18 +86,6 @@ class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self
 
 
-class PrivateKey(Protocol):
-    """What `cryptography`'s private keys have in common, as far as we use it."""
-
-    def sign(self, data: bytes, /) -> bytes:
-        """Sign `data`."""
-        ...
-
-    def private_bytes_raw(self) -> bytes:
-        """The 32-byte seed (FIPS 204 xi, RFC 8032 secret key)."""
-        ...
-
-
 def key_id(spki_der: bytes) -> str:
     """SHA-256 of the SubjectPublicKeyInfo, hex."""
     return sha256_hex(spki_der)
@@ -121,71 +97,3 @@ def algorithm_class(algorithm: str) -> AlgorithmClass:
     ML-KEM has none here: a key that cannot sign must not count as post-quantum evidence.
     """
     return signature_set(algorithm).algorithm_class
-
-
-def generate(algorithm: str) -> PrivateKey:
-    """Make a fresh private key from the operating system's randomness."""
-    return _private_type(algorithm)[0]()
-
-
-def from_seed(algorithm: str, seed: bytes) -> PrivateKey:
-    """Restore a private key from its 32-byte seed."""
-    return _private_type(algorithm)[1](seed)
-
-
-def spki_of(private: PrivateKey) -> bytes:
-    """DER SubjectPublicKeyInfo of a private key's public half."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    public = private.public_key()  # type: ignore[attr-defined]
-    return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-
-class _EcdsaP256:
-    """An ECDSA key with the shape of the others: its "seed" is the 32-byte scalar."""
-
-    def __init__(self, seed: bytes | None = None) -> None:
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        curve = ec.SECP256R1()
-        self._key = (
-            ec.generate_private_key(curve)
-            if seed is None
-            else ec.derive_private_key(int.from_bytes(seed, "big"), curve)
-        )
-
-    def sign(self, data: bytes, /) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-        from cryptography.hazmat.primitives.hashes import SHA256
-
-        return self._key.sign(data, ECDSA(SHA256()))
-
-    def private_bytes_raw(self) -> bytes:
-        return self._key.private_numbers().private_value.to_bytes(32, "big")
-
-    def public_key(self) -> object:
-        return self._key.public_key()
-
-
-def _private_type(
-    algorithm: str,
-) -> tuple[Callable[[], PrivateKey], Callable[[bytes], PrivateKey]]:
-    from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
-
-    if algorithm not in ALGORITHMS:
-        raise BadInputError(
-            f"cannot make {algorithm[:80]!r} keys in software",
-            hint=f"use one of: {', '.join(ALGORITHMS)}",
-        )
-    if algorithm == ECDSA_P256:
-        return _EcdsaP256, _EcdsaP256
-    if algorithm == ED25519:
-        kind = ed25519.Ed25519PrivateKey
-        return kind.generate, kind.from_private_bytes
-    types = {
-        ML_DSA_44: mldsa.MLDSA44PrivateKey,
-        ML_DSA_65: mldsa.MLDSA65PrivateKey,
-        ML_DSA_87: mldsa.MLDSA87PrivateKey,
-    }
-    pq_kind = types[algorithm]
-    return pq_kind.generate, pq_kind.from_seed_bytes  # type: ignore[attr-defined]

@@ -18,7 +18,8 @@ from quantumai.errors import KeyUnavailableError
 from quantumai.storage.durable_files import create_file
 
 FILE_NAME = "key-encryption.json"
-VERSION_FILE = re.compile(r"\d{4}\.json")  # a sealed key, in the folder of its alias
+# A sealed key, in the folder of its name: the version with at least four digits.
+VERSION_FILE = re.compile(r"(?!0000)(\d{4}|[1-9]\d{4,5})\.json")
 _CHECK_TEXT = b"quantumai key-encryption key v1"
 _SCRYPT_LOG2_N = 17
 

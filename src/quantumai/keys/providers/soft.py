@@ -1,78 +1,59 @@
 """Soft keys for development: private keys in files, encrypted at rest (AES-256-GCM).
 
-Each key version is one create-only file `<alias>/<version>.json`, so a rotation is one atomic
-step and the state is derived: the highest version is active, the others are verify-only. Python
-cannot wipe memory, and whoever may read the folder without a passphrase has the keys: hence the
-name, the warning and the refusal of production.
+Each key is one create-only file `<name>/<version>.json`; to destroy it is to remove the file. Every
+use reads the file, so that a key which another process destroyed is gone here too. Python cannot
+wipe memory, a disk may keep what was removed, and whoever may read the folder without a passphrase
+has the keys: hence the name, the warning and the refusal of production.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
-import threading
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
-from quantumai.canonical import canonical_json
 from quantumai.errors import (
     BadInputError,
     ConflictError,
     InsecureRefusedError,
     KeyUnavailableError,
     NotFoundError,
-    StorageError,
-)
-from quantumai.keys.algorithms import (
-    PrivateKey,
-    PublicKey,
-    from_seed,
-    generate,
-    spki_of,
-    verify_signature,
 )
 from quantumai.keys.environment import Environment, parse_environment
-from quantumai.keys.port import KeyRecord, KeyState
-from quantumai.keys.providers.sealing_key import (
-    VERSION_FILE,
-    open_key_encryption_key,
-    require_key_encryption_file,
-    require_private,
+from quantumai.keys.parameters import PARAMETER_SETS, Family, ParameterSet
+from quantumai.keys.providers.port import Ability, ProviderKey
+from quantumai.keys.providers.request_checks import (
+    require_ciphertext,
+    require_made,
+    require_mu,
+    require_signing,
 )
-from quantumai.storage.durable_files import create_file, make_folder
+from quantumai.keys.providers.soft_files import SealedKeyFiles, StoredKey
+from quantumai.keys.software_keys import SoftwareKey, generate, restore
 
-_ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+def _abilities(entry: ParameterSet) -> frozenset[Ability]:
+    if not entry.signs:
+        return frozenset({Ability.DECAPSULATE})
+    context = {Ability.CONTEXT} if entry.takes_context else set()
+    external_mu = {Ability.EXTERNAL_MU} if entry.family is Family.ML_DSA else set()
+    return frozenset({Ability.SIGN, *context, *external_mu})
+
+
+_ABILITIES = {name: _abilities(entry) for name, entry in PARAMETER_SETS.items()}
 
 
 class InsecureKeysWarning(UserWarning):
     """Signing keys are kept in software."""
 
 
-class _StoredKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file of one key version; `sealed` is the AES-256-GCM ciphertext of the 32-byte seed."""
-
-    schema: int
-    alias: str
-    version: int
-    algorithm: str
-    created_at: str
-    spki: str
-    nonce: bytes
-    sealed: bytes
-
-    def bound(self) -> bytes:
-        """Additional authenticated data: everything that must not change beside the seed."""
-        return canonical_json(
-            [self.schema, self.alias, self.version, self.algorithm, self.created_at, self.spki]
-        )
-
-
 class InsecureSoftKeys:
-    """`KeyProvider` on a folder; safe for several processes at once."""
+    """`KeyProvider` on a folder; safe for several threads and processes at once.
+
+    `clock` returns aware UTC times. A disk that fails raises `StorageError`.
+    """
 
     def __init__(
         self,
@@ -91,174 +72,103 @@ class InsecureSoftKeys:
             InsecureKeysWarning,
             stacklevel=2,
         )
-        self._folder = folder
+        self._files = SealedKeyFiles(folder, passphrase)
         self._clock = clock
-        self._passphrase = passphrase
-        self._kek: bytes | None = None
-        self._opened: dict[str, PrivateKey] = {}
-        self._lock = threading.Lock()
+        # Each with the file that it was opened from: another file is another key.
+        self._opened: dict[str, tuple[StoredKey, SoftwareKey]] = {}
 
     def __repr__(self) -> str:
-        return f"InsecureSoftKeys({str(self._folder)!r})"
+        return f"InsecureSoftKeys({self._files!r})"
+
+    @property
+    def name(self) -> str:
+        """Short name of the kind."""
+        return "soft"
 
     @property
     def validation(self) -> str:
         """No validation stands behind keys in software."""
         return "none"
 
-    def create(self, alias: str, algorithm: str) -> KeyRecord:
-        """See `KeyProvider.create`."""
-        if not _ALIAS.fullmatch(alias):
-            raise BadInputError(f"not a key alias: {alias[:80]!r}", hint="use a-z, 0-9 and '-'")
-        if not self._versions(alias):
-            self._write(alias, 1, algorithm)
+    def abilities(self) -> Mapping[str, frozenset[Ability]]:
+        """See `KeyProvider.abilities`: everything that the libraries can do."""
+        return _ABILITIES
+
+    def generate(self, handle: str, algorithm: str) -> ProviderKey:
+        """See `KeyProvider.generate`."""
+        present = self._files.exists(handle)
+        require_made(_ABILITIES, algorithm)
+        if not present:
+            created_at = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+            # If another process was first, its key is the key and ours is forgotten.
+            self._files.create(handle, generate(algorithm), created_at)
         # A key that cannot be opened later is better refused before work is done for it.
-        require_key_encryption_file(self._folder)
-        record = self.current(alias)
-        if record.algorithm != algorithm:
-            raise ConflictError(f"key {alias} exists with algorithm {record.algorithm}")
-        return record
+        self._files.require_openable()
+        found = self.find(handle)
+        if found.public_key.algorithm != algorithm:
+            raise ConflictError(f"key {handle} exists with algorithm {found.public_key.algorithm}")
+        return found
 
-    def rotate(self, alias: str) -> KeyRecord:
-        """See `KeyProvider.rotate`; of two rotations at once both return the one new version."""
-        former = self.current(alias)
-        self._write(alias, former.version + 1, former.algorithm)
-        return self.current(alias)
+    def find(self, handle: str) -> ProviderKey:
+        """See `KeyProvider.find`."""
+        return self._read(handle).public()
 
-    def sign(self, key_id: str, message: bytes) -> bytes:
-        """See `KeyProvider.sign`."""
-        stored = self._find(key_id)
-        if self._path(stored.alias, stored.version + 1).exists():
-            raise KeyUnavailableError(
-                f"key {stored.alias} version {stored.version} is verify-only",
-                hint="sign with the current version",
-            )
-        signature = self._open(key_id, stored).sign(message)
-        spki_der = PublicKey(key_id, stored.algorithm, stored.spki).spki_der
-        if not verify_signature(stored.algorithm, spki_der, message, signature):
-            raise KeyUnavailableError(f"key {stored.alias} made a signature that does not verify")
-        return signature
-
-    def public_key(self, key_id: str) -> PublicKey:
-        """See `KeyProvider.public_key`."""
-        return _public(self._find(key_id))
-
-    def list(self) -> tuple[KeyRecord, ...]:
-        """See `KeyProvider.list`."""
-        if not self._folder.is_dir():
-            return ()
-        aliases = sorted(path.name for path in self._folder.iterdir() if path.is_dir())
-        return tuple(record for alias in aliases for record in self._records(alias))
-
-    def current(self, alias: str) -> KeyRecord:
-        """See `KeyProvider.current`."""
-        records = self._records(alias) if _ALIAS.fullmatch(alias) else ()
-        if not records:
-            raise NotFoundError(f"no key named {alias[:80]!r}", hint="create it first")
-        return records[-1]
-
-    def _records(self, alias: str) -> tuple[KeyRecord, ...]:
-        versions = self._versions(alias)
-        return tuple(
-            _record(self._read(alias, version), active=version == versions[-1])
-            for version in versions
-        )
-
-    def _versions(self, alias: str) -> tuple[int, ...]:
-        try:
-            names = [path.name for path in (self._folder / alias).iterdir()]
-        except FileNotFoundError:
-            return ()
-        found = sorted(int(name[:4]) for name in names if VERSION_FILE.fullmatch(name))
-        if found != list(range(1, len(found) + 1)):
-            raise KeyUnavailableError(f"a version of key {alias} is missing from its folder")
+    def keys(self) -> tuple[ProviderKey, ...]:
+        """See `KeyProvider.keys`."""
+        found = []
+        for handle in self._files.handles():
+            # One that is destroyed while we list is none any more.
+            with contextlib.suppress(NotFoundError):
+                found.append(self.find(handle))
         return tuple(found)
 
-    def _find(self, key_id: str) -> _StoredKey:
-        for record in self.list():
-            if record.key_id == key_id:
-                return self._read(record.alias, record.version)
-        raise NotFoundError(f"no key {key_id[:16]!r}")
+    def sign(self, handle: str, message: bytes, context: bytes = b"") -> bytes:
+        """See `KeyProvider.sign`."""
+        stored = self._read(handle)
+        require_signing(_ABILITIES, stored.algorithm, context)
+        return self._open(stored).sign(message, context)
 
-    def _path(self, alias: str, version: int) -> Path:
-        return self._folder / alias / f"{version:04d}.json"
+    def sign_mu(self, handle: str, mu: bytes) -> bytes:
+        """See `KeyProvider.sign_mu`."""
+        stored = self._read(handle)
+        require_mu(_ABILITIES, stored.algorithm, mu)
+        return self._open(stored).sign_mu(mu)
 
-    def _read(self, alias: str, version: int) -> _StoredKey:
-        path = self._path(alias, version)
+    def decapsulate(self, handle: str, ciphertext: bytes) -> bytes:
+        """See `KeyProvider.decapsulate`."""
+        stored = self._read(handle)
+        require_ciphertext(_ABILITIES, stored.algorithm, ciphertext)
+        return self._open(stored).decapsulate(ciphertext)
+
+    def destroy(self, handle: str) -> None:
+        """See `KeyProvider.destroy`: the file is removed, durably; the disk may keep its blocks."""
+        self._files.remove(handle)
+        self._opened.pop(handle, None)
+
+    def check(self) -> None:
+        """See `KeyProvider.check`: what seals the keys is there and opens."""
+        self._files.check()
+
+    def renew(self) -> None:
+        """See `KeyProvider.renew`."""
+        self._opened.clear()
+        self._files.renew()
+
+    def _read(self, handle: str) -> StoredKey:
         try:
-            require_private(path)
-            stored = msgspec.json.decode(path.read_bytes(), type=_StoredKey)
-        except OSError as error:
-            raise StorageError(f"cannot read key {alias}: {error.strerror}") from error
-        except msgspec.MsgspecError:
-            raise KeyUnavailableError(f"the file of key {alias} is damaged") from None
-        if (stored.schema, stored.alias, stored.version) != (1, alias, version):
-            raise KeyUnavailableError(f"the file of key {alias} belongs to another key")
-        return stored
+            return self._files.read(handle)
+        except NotFoundError:
+            self._opened.pop(handle, None)
+            raise
 
-    def _write(self, alias: str, version: int, algorithm: str) -> None:
-        private = generate(algorithm)
-        public = PublicKey.of(algorithm, spki_of(private))
-        created_at = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
-        stored = _StoredKey(
-            1, alias, version, algorithm, created_at, public.spki, secrets.token_bytes(12), b""
-        )
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        path = self._path(alias, version)
+    def _open(self, stored: StoredKey) -> SoftwareKey:
+        opened = self._opened.get(stored.handle)
+        if opened is not None and opened[0] == stored:
+            return opened[1]
+        secret = self._files.unseal(stored)
         try:
-            make_folder(path.parent, 0o700)
-            sealed = AESGCM(self._key_encryption_key()).encrypt(
-                stored.nonce, private.private_bytes_raw(), stored.bound()
-            )
-            stored = msgspec.structs.replace(stored, sealed=sealed)
-            data = canonical_json(msgspec.to_builtins(stored))
-            # If another process was first, its key is the key and ours is forgotten.
-            create_file(path, data, 0o600)
-        except OSError as error:
-            raise StorageError(f"cannot store key {alias}: {error.strerror}") from error
-
-    def _open(self, key_id: str, stored: _StoredKey) -> PrivateKey:
-        if key_id not in self._opened:
-            from cryptography.exceptions import InvalidTag
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-            try:
-                seed = AESGCM(self._key_encryption_key()).decrypt(
-                    stored.nonce, stored.sealed, stored.bound()
-                )
-            except (InvalidTag, ValueError):
-                raise KeyUnavailableError(
-                    f"the file of key {stored.alias} was changed or sealed by another key",
-                    hint="restore the key folder from a backup",
-                ) from None
-            self._opened[key_id] = from_seed(stored.algorithm, seed)
-        return self._opened[key_id]
-
-    def _key_encryption_key(self) -> bytes:
-        with self._lock:
-            if self._kek is None:
-                try:
-                    self._kek = open_key_encryption_key(self._folder, self._passphrase)
-                except OSError as error:
-                    raise StorageError(f"cannot open the key folder: {error.strerror}") from error
-            return self._kek
-
-
-def _public(stored: _StoredKey) -> PublicKey:
-    from base64 import b64decode
-
-    return PublicKey.of(stored.algorithm, b64decode(stored.spki))
-
-
-def _record(stored: _StoredKey, *, active: bool) -> KeyRecord:
-    public = _public(stored)
-    return KeyRecord(
-        key_id=public.key_id,
-        alias=stored.alias,
-        version=stored.version,
-        algorithm=stored.algorithm,
-        state=KeyState.ACTIVE if active else KeyState.VERIFY_ONLY,
-        created_at=stored.created_at,
-        public_key=public,
-    )
+            private = restore(stored.algorithm, secret)
+        except (ValueError, BadInputError):
+            raise KeyUnavailableError(f"key {stored.handle} cannot be read") from None
+        self._opened[stored.handle] = (stored, private)
+        return private
