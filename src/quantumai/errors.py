@@ -79,6 +79,7 @@ class ApprovalNeededError(QuantumAIError):
     """The call is noted; another principal has to make the same call before it is done."""
 
     code = "approval-needed"
+    exit_code = 11
 
 
 class RateLimitedError(QuantumAIError):

@@ -54,7 +54,7 @@ def seal_manifest(
         request_sha256=request.sha256,
     )
     envelope = sealer.sign(build_run_manifest(manifest, digests))
-    index = sealer.log("run-manifest", envelope)
+    index = sealer.log_with_audit_head("run-manifest", envelope)
     desk.objects.put_once(proof_key(decision.job_id), sealer.proof(index, envelope))
     desk.objects.put_once(manifest_key(decision.job_id), envelope)
     return envelope, index

@@ -9,6 +9,7 @@ SHA-256, MGF1 with SHA-256 and 32 bytes of salt (RFC 8017); Ed25519 is RFC 8032.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from quantumai.errors import BadInputError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
 IN_MEMORY_BYTES = 256 * 2**20
+MU_BYTES = 64
 _CHUNK_BYTES = 2**20
 
 
@@ -82,6 +84,20 @@ def verify_stream(
     return _accepts_digest(entry, key, hasher.digest(), signature)
 
 
+def verify_external_mu(algorithm: str, spki_der: bytes, mu: bytes, signature: bytes) -> bool:
+    """Whether an ML-DSA signature over a 64-byte mu is valid (FIPS 204, algorithm 8, line 7).
+
+    Raises `BadInputError` for a key that is not of this algorithm, and for another algorithm.
+    """
+    entry = signature_set(algorithm)
+    require_algorithm(algorithm, spki_der)
+    if entry.family is not Family.ML_DSA or len(mu) != MU_BYTES:
+        raise BadInputError("an external mu has 64 bytes and belongs to ML-DSA")
+    if len(signature) != entry.output_bytes:
+        return False
+    return _accepts(_load(spki_der).verify_mu, signature, mu)
+
+
 def ml_dsa_mu(public: bytes, stream: BinaryIO, context: bytes = b"") -> bytes:
     """The 64-byte message representative mu of pure ML-DSA (FIPS 204, algorithms 2, 3 and 7).
 
@@ -109,6 +125,7 @@ def _hash_name(entry: ParameterSet) -> str:
     return "sha256" if entry.name == ECDSA_P256 or entry.family is Family.RSA_PSS else "sha384"
 
 
+@lru_cache(maxsize=64)
 def _load(spki_der: bytes) -> Any:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 

@@ -16,7 +16,13 @@ from quantumai.storage.objects import ObjectStore
 
 PREFIX = "ledger/commits/"
 # One registry of what may be a leaf: type -> newest version.
-LEAF_TYPES = {"run-manifest": 1, "scheduler-decision": 1, "key-event": 1}
+LEAF_TYPES = {
+    "run-manifest": 1,
+    "scheduler-decision": 1,
+    "key-event": 1,
+    "key-rotation": 1,
+    "audit-checkpoint": 1,
+}
 
 
 class Leaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ import msgspec
 
 from quantumai.canonical import canonical_json, parse_canonical_json
 from quantumai.errors import BadInputError
-from quantumai.keys.port import KeyProvider
+from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE, pre_authentication_encoding
+from quantumai.keys.management.records import Signed
 
-IN_TOTO_PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _MOST_SIGNATURES = 16
 _LONGEST_ENVELOPE = 8 << 20
 
@@ -72,12 +72,6 @@ class Envelope:
         return canonical_json(self.as_json())
 
 
-def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's PAE: "DSSEv1" SP LEN(type) SP type SP LEN(body) SP body."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
-
-
 def parse_envelope(data: bytes) -> Envelope:
     """Read an envelope strictly.
 
@@ -104,11 +98,10 @@ def envelope_from_json(value: object) -> Envelope:
     return Envelope(wire.payload_type, _decode(wire.payload), signatures)
 
 
-def sign_payload(payload: bytes, key_ids: Sequence[str], keys: KeyProvider) -> Envelope:
-    """Sign an in-toto payload with each of the keys. Raises as `KeyProvider.sign` does."""
-    message = pre_authentication_encoding(IN_TOTO_PAYLOAD_TYPE, payload)
-    signatures = tuple(Signature(key_id, keys.sign(key_id, message)) for key_id in key_ids)
-    return Envelope(IN_TOTO_PAYLOAD_TYPE, payload, signatures)
+def envelope_of(payload: bytes, signatures: Iterable[Signed]) -> Envelope:
+    """The envelope of an in-toto payload and the signatures that the KMS made over it."""
+    made = tuple(Signature(each.key_id, each.signature) for each in signatures)
+    return Envelope(IN_TOTO_PAYLOAD_TYPE, payload, made)
 
 
 def _decode(text: str) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 from quantumai.canonical import sha256_hex
 from quantumai.errors import BadInputError, LedgerError, NotFoundError
 from quantumai.keys.algorithms import PublicKey, verify_signature
-from quantumai.keys.port import KeyRecord
+from quantumai.keys.management.records import KeyVersion
 from quantumai.provenance.commits import Leaf
 from quantumai.provenance.dsse import Envelope, parse_envelope
 from quantumai.provenance.key_status import KeyStatus, earliest
@@ -45,21 +45,26 @@ class KeyEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spki: str
     created_at: str
     from_index: int | None = None
+    provider: str = ""  # where the private key is, and the validation behind that
+    validation: str = ""
 
     @classmethod
     def of(
-        cls, kind: KeyEventKind, record: KeyRecord, created_at: str, from_index: int | None = None
+        cls, kind: KeyEventKind, key: KeyVersion, created_at: str, validation: str = ""
     ) -> KeyEvent:
         """The event of a key version at time `created_at` (ISO 8601 UTC)."""
+        public = key.public_key
         return cls(
             event=kind,
-            key_id=record.key_id,
-            alias=record.alias,
-            key_version=record.version,
-            algorithm=record.algorithm,
-            spki=record.public_key.spki,
+            key_id=key.key_id,
+            alias=key.name,
+            key_version=key.version,
+            algorithm=key.algorithm,
+            spki=public.spki if public else "",
             created_at=created_at,
-            from_index=from_index,
+            from_index=key.compromised_from if kind is KeyEventKind.COMPROMISE else None,
+            provider=key.provider,
+            validation=validation,
         )
 
 
@@ -106,18 +111,24 @@ class KeyEventHistory:
         self._ledger = ledger
         self._objects = objects
         self._events: list[LoggedEvent] = []
+        self._void: set[str] = set()  # ids of keys that an event before has called compromised
         self._seen = 0
 
     def up_to(self, size: int, authority: Iterable[PublicKey]) -> list[LoggedEvent]:
         """Events among the first `size` leaves, each checked to be signed by `authority`.
 
-        Raises `LedgerError` for a missing or forged event.
+        An authority that was compromised is believed up to the leaf that says so. Raises `LedgerError` for a missing or forged event.
         """
         if size > self._seen:
             known = {key.key_id: key for key in authority}
             found = self._ledger.leaves(LEAF_TYPE, self._seen)
-            fresh = [(index, leaf) for index, leaf in found if index < size]
-            self._events += [LoggedEvent(i, self._read(leaf.sha256, known)) for i, leaf in fresh]
+            for index, leaf in found:
+                if index < size:
+                    believed = {k: key for k, key in known.items() if k not in self._void}
+                    event = self._read(leaf.sha256, believed)
+                    self._events.append(LoggedEvent(index, event))
+                    if event.event is KeyEventKind.COMPROMISE:
+                        self._void.add(event.key_id)
             self._seen = size
         return [logged for logged in self._events if logged.index < size]
 
@@ -157,6 +168,7 @@ def key_status(key_id: str, size: int, root: bytes, events: Iterable[LoggedEvent
         for e in own
         if e.event.event is KeyEventKind.COMPROMISE
     ]
+    activated = [e.event for e in own if e.event.event is KeyEventKind.ACTIVATION]
     return KeyStatus(
         key_id=key_id,
         tree_size=size,
@@ -166,4 +178,6 @@ def key_status(key_id: str, size: int, root: bytes, events: Iterable[LoggedEvent
         ),
         retired_at_index=earliest(e.index for e in own if e.event.event is KeyEventKind.RETIREMENT),
         compromised_from_index=earliest(compromised),
+        provider=activated[0].provider if activated else "",
+        validation=activated[0].validation if activated else "",
     )

@@ -24,6 +24,8 @@ class KeyStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     active_from_index: int | None
     retired_at_index: int | None
     compromised_from_index: int | None
+    provider: str = ""  # where the private key is, and the validation behind that, as it said
+    validation: str = ""
 
     @property
     def ends_at_index(self) -> int | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from quantumai import merkle
 from quantumai.errors import (
     BadInputError,
     ConflictError,
@@ -21,7 +22,6 @@ from quantumai.errors import (
     NotFoundError,
     StorageError,
 )
-from quantumai.provenance import merkle
 from quantumai.provenance.checkpoint import (
     CheckpointSigner,
     TreeHead,

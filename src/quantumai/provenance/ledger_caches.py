@@ -7,8 +7,8 @@ more leaves than the commits prove that commits were lost.
 
 from __future__ import annotations
 
+from quantumai import merkle
 from quantumai.errors import LedgerError, NotFoundError
-from quantumai.provenance import merkle
 from quantumai.provenance.checkpoint import TreeHead
 from quantumai.provenance.commits import Commit, CommitLog
 from quantumai.provenance.note import Note

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from quantumai import merkle
 from quantumai.errors import QuantumAIError
-from quantumai.provenance import merkle
 from quantumai.provenance.checkpoint import verify_checkpoint
 from quantumai.provenance.commits import PREFIX, Commit, CommitLog, commit_digest, commit_key
 from quantumai.provenance.note import VerifierKey
@@ -48,24 +48,18 @@ def _problems(objects: ObjectStore, origin: str, keys: Sequence[VerifierKey]) ->
 
 
 class _Whole:
-    """All entries so far, and the roots of the complete subtrees they make, left to right."""
+    """All entries so far, and the head of the tree that they make."""
 
     def __init__(self) -> None:
         self.entries: list[bytes] = []
-        self._peaks: list[tuple[int, bytes]] = []
+        self._frontier = merkle.Frontier()
 
     def add(self, entry: bytes) -> None:
         self.entries.append(entry)
-        height, value = 0, merkle.leaf_hash(entry)
-        while self._peaks and self._peaks[-1][0] == height:
-            height, value = height + 1, merkle.node_hash(self._peaks.pop()[1], value)
-        self._peaks.append((height, value))
+        self._frontier.add(merkle.leaf_hash(entry))
 
     def root(self) -> bytes:
-        value = self._peaks[-1][1]
-        for _, left in reversed(self._peaks[:-1]):
-            value = merkle.node_hash(left, value)
-        return value
+        return self._frontier.root()
 
     def tree(self) -> TileTree:
         return TileTree(0, _no_tile).extended(self.entries)

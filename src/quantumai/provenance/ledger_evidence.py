@@ -5,12 +5,12 @@ from __future__ import annotations
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import AlgorithmClass, algorithm_class
+from quantumai.merkle import leaf_hash, verify_inclusion
 from quantumai.provenance.checkpoint import TreeHead, verify_checkpoint
 from quantumai.provenance.commits import Leaf
 from quantumai.provenance.dsse import Envelope
 from quantumai.provenance.key_events import signed_by
 from quantumai.provenance.key_status import KeyStatus, parse_key_status
-from quantumai.provenance.merkle import leaf_hash, verify_inclusion
 from quantumai.provenance.proof import LedgerProof
 from quantumai.provenance.report import Check, ExitCode, failed, not_checked, passed
 from quantumai.provenance.trust import StatementKey, TrustFile
@@ -49,6 +49,7 @@ def check_key_valid(
     """Whether each key whose signature holds counted at the proof's leaf."""
     if not holding:
         return not_checked(_NAME, "no signature was found to hold")
+    stood_behind = []
     for key in holding:
         if not key.covers(proof.index):
             detail = f"leaf {proof.index} is outside the key's window in the trust file"
@@ -61,7 +62,11 @@ def check_key_valid(
             return not_checked(_NAME, f"the proof has no status of key {key.key_id[:16]}")
         if problem := status.problem_at(proof.index):
             return failed(_NAME, problem, ExitCode.KEY_NOT_VALID)
-    return passed(_NAME, f"active at leaf {proof.index}, as the authority signed at {head.size}")
+        if status.provider:
+            stood_behind.append(f"; key {key.key_id[:16]} in {status.provider}: validation ")
+            stood_behind.append(status.validation)
+    detail = f"active at leaf {proof.index}, as the authority signed at {head.size}"
+    return passed(_NAME, detail + "".join(stood_behind))
 
 
 def _status_of(

@@ -7,23 +7,26 @@ from datetime import datetime
 
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, ConflictError, KeyUnavailableError
-from quantumai.keys.algorithms import (
-    ED25519,
-    ML_DSA_44,
-    ML_DSA_65,
-    ML_DSA_87,
-    PublicKey,
-    raw_public_bytes,
-)
-from quantumai.keys.port import KeyProvider, KeyRecord, KeyState
-from quantumai.provenance.checkpoint import TreeHead, cosigned_message
+from quantumai.errors import ConflictError
+from quantumai.keys.algorithms import PublicKey
+from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE
+from quantumai.keys.management.built_in import AUDIT, AUTHORITY, BUILT_IN, STATEMENT
+from quantumai.keys.management.internal_keys import InternalKeys
+from quantumai.keys.management.key_use import public_half
+from quantumai.keys.management.states import KeyState
+from quantumai.provenance.audit_anchor import AuditAnchor
+from quantumai.provenance.checkpoint import TreeHead
+from quantumai.provenance.checkpoint_signer import KmsCheckpointSigner, ledger_origin
 from quantumai.provenance.commits import CommitLog, Leaf
-from quantumai.provenance.dsse import parse_envelope, sign_payload
+from quantumai.provenance.dsse import Envelope, envelope_of, parse_envelope
+from quantumai.provenance.key_announcements import (
+    ROTATION_LEAF,
+    missing_events,
+    missing_rotations,
+)
 from quantumai.provenance.key_events import (
     KeyEvent,
     KeyEventHistory,
-    KeyEventKind,
     LoggedEvent,
     build_key_event,
     key_status,
@@ -31,87 +34,28 @@ from quantumai.provenance.key_events import (
 )
 from quantumai.provenance.key_status import build_key_status
 from quantumai.provenance.ledger import Ledger
-from quantumai.provenance.note import (
-    TYPE_ED25519,
-    TYPE_ML_DSA_44,
-    Note,
-    NoteSignature,
-    VerifierKey,
-)
+from quantumai.provenance.note import Note
 from quantumai.provenance.proof import LedgerProof
+from quantumai.provenance.statement import AUDIT_CHECKPOINT, parse_statement
 from quantumai.provenance.trust import LedgerTrust, StatementKey, TrustFile
 from quantumai.storage.objects import ObjectStore
 
-AUTHORITY, STATEMENT = "authority", "statement"
-LEDGER_CLASSICAL, LEDGER_PQC = "ledger-ed25519", "ledger-ml-dsa-44"
-_ALGORITHMS = {
-    AUTHORITY: ML_DSA_87,
-    STATEMENT: ML_DSA_65,
-    LEDGER_CLASSICAL: ED25519,
-    LEDGER_PQC: ML_DSA_44,
-}
-
-
-class ProviderCheckpointSigner:
-    """Signs checkpoints with the provider's two ledger keys, made on first use.
-
-    The ledger's keys are not rotated: a ledger with new keys is a new ledger.
-    """
-
-    def __init__(self, keys: KeyProvider, origin: str) -> None:
-        self._keys = keys
-        self._origin = origin
-        self._made: tuple[tuple[VerifierKey, str], ...] = ()
-
-    def sign(self, head: TreeHead, timestamp: int) -> tuple[NoteSignature, ...]:
-        """See `CheckpointSigner.sign`."""
-        (classical, classical_id), (pqc, pqc_id) = self._pairs()
-        message = cosigned_message(pqc.name, timestamp, head)
-        cosignature = timestamp.to_bytes(8, "big") + self._keys.sign(pqc_id, message)
-        return (
-            NoteSignature(
-                classical.name, classical.key_id, self._keys.sign(classical_id, head.text.encode())
-            ),
-            NoteSignature(pqc.name, pqc.key_id, cosignature),
-        )
-
-    def verifier_keys(self) -> tuple[VerifierKey, ...]:
-        """See `CheckpointSigner.verifier_keys`."""
-        return tuple(key for key, _ in self._pairs())
-
-    def _pairs(self) -> tuple[tuple[VerifierKey, str], ...]:
-        if not self._made:
-            types = {LEDGER_CLASSICAL: TYPE_ED25519, LEDGER_PQC: TYPE_ML_DSA_44}
-            made = []
-            for alias, signature_type in types.items():
-                record = self._keys.create(alias, _ALGORITHMS[alias])
-                public = raw_public_bytes(record.public_key.spki_der)
-                key = VerifierKey(self._origin, signature_type, public)
-                made.append((key, record.key_id))
-            self._made = tuple(made)
-        return self._made
-
-
-def ledger_origin(keys: KeyProvider) -> str:
-    """Name of the home's ledger, after its ML-DSA-44 key (made on first use)."""
-    return f"quantumai/ledger/{keys.create(LEDGER_PQC, ML_DSA_44).key_id[:16]}"
-
 
 def open_sealer(
-    keys: KeyProvider,
+    keys: InternalKeys,
     objects: ObjectStore,
     clock: Callable[[], datetime],
     *,
     least_size: int = 0,
 ) -> Sealer:
-    """A ready sealer over a provider and a store, with the home's own ledger.
+    """A ready sealer over the KMS and a store, with the home's own ledger.
 
     `least_size` is the number of leaves that are known to exist from elsewhere. Raises
     `LedgerError`, before anything is made or appended, if the ledger has fewer.
     """
     CommitLog(objects).require_size(least_size)  # before the ledger's keys are made
     origin = ledger_origin(keys)
-    ledger = Ledger(objects, origin, ProviderCheckpointSigner(keys, origin), clock)
+    ledger = Ledger(objects, origin, KmsCheckpointSigner(keys, origin), clock)
     sealer = Sealer(keys, ledger, objects, clock)
     sealer.ensure_ready(least_size)
     return sealer
@@ -122,7 +66,7 @@ class Sealer:
 
     def __init__(
         self,
-        keys: KeyProvider,
+        keys: InternalKeys,
         ledger: Ledger,
         objects: ObjectStore,
         clock: Callable[[], datetime],
@@ -132,6 +76,15 @@ class Sealer:
         self._objects = objects
         self._clock = clock
         self._history = KeyEventHistory(ledger, objects)
+        self.audit_anchor = AuditAnchor(
+            ledger.origin.replace("/ledger/", "/audit/"),
+            ledger,
+            objects,
+            self._signed_head,
+            self._audit_keys,
+            clock,
+        )
+        self._announced: set[str] = set()  # ids of keys whose activation is in the ledger
 
     def ensure_ready(self, least_size: int = 0) -> None:
         """Make the keys and log what the ledger does not yet know of them; idempotent.
@@ -142,26 +95,25 @@ class Sealer:
         `least_size`, or than the ledger's caches know of.
         """
         self.ledger.require_size(least_size)
-        for alias, algorithm in _ALGORITHMS.items():
-            self.keys.create(alias, algorithm)
-        while missing := self._unlogged_events(size := self.ledger.size()):
+        for name in BUILT_IN:
+            self.keys.ensure(name)
+        while missing := self._missing_leaves(size := self.ledger.size()):
             try:
-                self.ledger.append([self._event_leaf(event) for event in missing], at_size=size)
+                self.ledger.append([*missing, self.audit_leaf()], at_size=size)
             except ConflictError:
                 continue
+        self._announced = {key.key_id for key in self.keys.every_version()}
 
     def sign(self, statement: bytes) -> bytes:
-        """Envelope (canonical JSON) of `statement`, signed by the current statement key."""
-        try:
-            key_id = self.keys.current(STATEMENT).key_id
-            return sign_payload(statement, [key_id], self.keys).data
-        except KeyUnavailableError:
-            renewed = self.keys.current(STATEMENT).key_id
-            if renewed == key_id:
-                raise
-            # Another process rotated the key in between.
+        """Envelope (canonical JSON) of `statement`, signed by the current statement key.
+
+        In the overlap of a rotation it has two signatures.
+        """
+        signed = self._signed(STATEMENT, statement)
+        if not self._announced.issuperset(signature.key_id for signature in signed.signatures):
+            # Another process rotated the key: its activation must come before what it signs.
             self.ensure_ready()
-            return sign_payload(statement, [renewed], self.keys).data
+        return signed.data
 
     def log(self, leaf_type: str, envelope: bytes) -> int:
         """Append one envelope's leaf, durably, and return its index."""
@@ -171,6 +123,15 @@ class Sealer:
         """Append the leaves of several envelopes in one commit; return their indices."""
         return self.ledger.append([Leaf(kind, 1, sha256_hex(data)) for kind, data in leaves])
 
+    def log_with_audit_head(self, leaf_type: str, envelope: bytes) -> int:
+        """As `log`, with the audit log's head anchored in the same commit."""
+        leaf = Leaf(leaf_type, 1, sha256_hex(envelope))
+        return self.ledger.append([leaf, self.audit_leaf()])[0]
+
+    def audit_leaf(self) -> Leaf:
+        """The leaf of a fresh, stored checkpoint of the audit log."""
+        return self.audit_anchor.leaf(self.audit_anchor.signed(self.keys.audit_head()))
+
     def proof(self, index: int, envelope: bytes) -> bytes:
         """Self-contained proof file for the leaf `index` of `envelope`, at the newest head."""
         checkpoint = self.ledger.checkpoint()
@@ -179,39 +140,19 @@ class Sealer:
         statuses = []
         for signature in parse_envelope(envelope).signatures:
             status = key_status(signature.key_id, head.size, head.root, events)
-            statuses.append(self._signed_by_authority(build_key_status(status)))
+            statuses.append(self._signed(AUTHORITY, build_key_status(status)))
         path = self.ledger.inclusion_proof(index, head.size)
-        envelopes = tuple(parse_envelope(data) for data in statuses)
-        return LedgerProof(index, tuple(path), checkpoint, envelopes).data
-
-    def rotate(self) -> KeyRecord:
-        """Replace the statement key: the former is retired in the commit that activates the new."""
-        record = self.keys.rotate(STATEMENT)
-        self.ensure_ready()
-        return record
-
-    def mark_compromised(self, key_id: str, from_index: int | None = None) -> int:
-        """Log that a key's signatures no longer count, from a leaf index on (default: now).
-
-        Raises `BadInputError` for a negative index.
-        """
-        if from_index is not None and from_index < 0:
-            raise BadInputError(f"leaf index {from_index} is negative")
-        record = next(
-            r for r in self.keys.list() if r.key_id == self.keys.public_key(key_id).key_id
-        )
-        event = KeyEvent.of(KeyEventKind.COMPROMISE, record, self._now(), from_index)
-        return self.ledger.append([self._event_leaf(event)])[0]
+        return LedgerProof(index, tuple(path), checkpoint, tuple(statuses)).data
 
     def export_trust(self, least_crypto_mode: CryptoMode = CryptoMode.PQC_REQUIRED) -> TrustFile:
         """Trust file with the home's own keys, as the ledger has them now."""
         size = self.ledger.size()
         events = self._events(size)
         trusted = []
-        for record in self.keys.list():
-            if record.alias != STATEMENT:
+        for key in self.keys.every_version():
+            if key.name != STATEMENT or not key.key_id:
                 continue
-            status = key_status(record.key_id, size, b"", events)
+            status = key_status(key.key_id, size, b"", events)
             if status.active_from_index is None:
                 continue
             ends = status.ends_at_index
@@ -219,9 +160,9 @@ class Sealer:
                 ends = max(ends, status.active_from_index)
             trusted.append(
                 StatementKey(
-                    key_id=record.key_id,
-                    algorithm=record.algorithm,
-                    spki=record.public_key.spki,
+                    key_id=key.key_id,
+                    algorithm=key.algorithm,
+                    spki=public_half(key).spki,
                     valid_from_index=status.active_from_index,
                     valid_until_index=ends,
                 )
@@ -229,38 +170,49 @@ class Sealer:
         vkeys = tuple(key.text for key in self.ledger.signer.verifier_keys())
         return TrustFile(
             ledger=LedgerTrust(self.ledger.origin, vkeys),
-            authority_keys=self._authority(),
+            authority_keys=tuple(
+                key.public_key
+                for key in self.keys.every_version()
+                # What a void authority signed has to be signed again by the one that follows.
+                if key.name == AUTHORITY
+                and key.public_key
+                and key.state is not KeyState.COMPROMISED
+                and key.compromised_from is None
+            ),
             statement_keys=tuple(trusted),
             least_crypto_mode=least_crypto_mode,
         ).check()
 
     def _authority(self) -> tuple[PublicKey, ...]:
-        return tuple(r.public_key for r in self.keys.list() if r.alias == AUTHORITY)
+        return self._public_keys(AUTHORITY)
 
     def _events(self, size: int) -> list[LoggedEvent]:
         return self._history.up_to(size, self._authority())
 
-    def _unlogged_events(self, size: int) -> list[KeyEvent]:
-        logged = {(e.event.event, e.event.key_id) for e in self._events(size)}
-        missing = []
-        for record in self.keys.list():
-            if record.alias not in _ALGORITHMS:
-                continue
-            due = [KeyEventKind.ACTIVATION]
-            if record.state is KeyState.VERIFY_ONLY:
-                due.append(KeyEventKind.RETIREMENT)
-            missing += [
-                KeyEvent.of(kind, record, self._now())
-                for kind in due
-                if (kind, record.key_id) not in logged
-            ]
-        return missing
+    def _missing_leaves(self, size: int) -> list[Leaf]:
+        events = missing_events(self.keys, self._events(size), self._now())
+        leaves = [store_event(self._objects, self._by_authority(event)) for event in events]
+        logged = [leaf.sha256 for _, leaf in self.ledger.leaves(ROTATION_LEAF)] if size else []
+        return leaves + missing_rotations(self.keys, self._objects, logged)
 
-    def _event_leaf(self, event: KeyEvent) -> Leaf:
-        return store_event(self._objects, self._signed_by_authority(build_key_event(event)))
+    def _by_authority(self, event: KeyEvent) -> bytes:
+        return self._signed(AUTHORITY, build_key_event(event)).data
 
-    def _signed_by_authority(self, statement: bytes) -> bytes:
-        return sign_payload(statement, [self.keys.current(AUTHORITY).key_id], self.keys).data
+    def _signed_head(self, statement: bytes) -> bytes:
+        made = self.keys.sign_audit_head(AUDIT_CHECKPOINT, statement)
+        return envelope_of(statement, [made]).data
+
+    def _audit_keys(self) -> tuple[PublicKey, ...]:
+        return self._public_keys(AUDIT)
+
+    def _public_keys(self, name: str) -> tuple[PublicKey, ...]:
+        versions = self.keys.every_version()
+        return tuple(v.public_key for v in versions if v.name == name and v.public_key)
+
+    def _signed(self, name: str, statement: bytes) -> Envelope:
+        kind = parse_statement(statement).predicate_type
+        made = self.keys.sign_statement(name, IN_TOTO_PAYLOAD_TYPE, kind, statement)
+        return envelope_of(statement, made)
 
     def _now(self) -> str:
         return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")

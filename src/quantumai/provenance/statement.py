@@ -16,7 +16,16 @@ RUN_MANIFEST = "urn:quantumai:run-manifest:v1"
 SCHEDULER_DECISION = "urn:quantumai:scheduler-decision:v1"
 KEY_EVENT = "urn:quantumai:key-event:v1"
 KEY_STATUS = "urn:quantumai:key-status:v1"
-PREDICATE_TYPES = (RUN_MANIFEST, SCHEDULER_DECISION, KEY_EVENT, KEY_STATUS)
+KEY_ROTATION = "urn:quantumai:key-rotation:v1"
+AUDIT_CHECKPOINT = "urn:quantumai:audit-checkpoint:v1"
+PREDICATE_TYPES = (
+    RUN_MANIFEST,
+    SCHEDULER_DECISION,
+    KEY_EVENT,
+    KEY_STATUS,
+    KEY_ROTATION,
+    AUDIT_CHECKPOINT,
+)
 
 
 class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

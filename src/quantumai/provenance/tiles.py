@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from quantumai.errors import LedgerError
-from quantumai.provenance.merkle import EMPTY_ROOT, leaf_hash, node_hash, split_point, subtrees_of
+from quantumai.merkle import EMPTY_ROOT, leaf_hash, node_hash, split_point, subtrees_of
 
 WIDTH = 256
 _HEIGHT = 8

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantumai.backends.catalogue import load_catalogue
-from quantumai.errors import EvidenceError, KeyUnavailableError, QuantumAIError
+from quantumai.canonical import canonical_json
+from quantumai.errors import KeyUnavailableError, QuantumAIError
 from quantumai.services.existing_home import home_exists
 from quantumai.services.home_token import has_token
 from quantumai.services.wiring import (
@@ -52,6 +53,7 @@ class Finding:
     advice: str = ""
 
 
+_SELF_TEST = "urn:quantumai:self-test:v1"
 _NEEDED = ("quantumai", "qiskit", "numpy", "cryptography", "sqlalchemy", "alembic")
 
 
@@ -138,7 +140,7 @@ def _soft_keys(environment: Mapping[str, str]) -> Finding:
         try:
             with _quiet(), open_home(Path(folder) / "home", environment) as home:
                 sealer = home.open_sealer()
-                validation = sealer.keys.validation
+                validation = sealer.keys.validation(sealer.keys.ensure("statement"))
                 sealer.export_trust()
                 _try_signature(sealer)
         except Exception as error:
@@ -193,17 +195,16 @@ def _ledger(home: Home) -> Iterator[Finding]:
 
 
 def _try_signature(sealer: Sealer) -> None:
-    """Sign something that is neither logged nor kept, and verify it; raise where that fails."""
-    from quantumai.keys.algorithms import verify_signature
-    from quantumai.provenance.dsse import parse_envelope
+    """Sign something that is neither logged in the ledger nor kept; the KMS verifies it.
 
-    # Not an in-toto statement: nobody could ever take it for a manifest.
-    envelope = parse_envelope(sealer.sign(b'{"quantumai":"doctor"}'))
-    for one in envelope.signatures:
-        key = sealer.keys.public_key(one.key_id)
-        signed = envelope.signed_bytes
-        if not verify_signature(key.algorithm, key.spki_der, signed, one.signature):
-            raise EvidenceError("a signature that was just made does not verify")
+    Its predicate type is unknown to every verifier: nobody could take it for a manifest.
+    """
+    from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE, IN_TOTO_STATEMENT
+    from quantumai.keys.management.built_in import STATEMENT
+
+    statement = {"_type": IN_TOTO_STATEMENT, "predicateType": _SELF_TEST}
+    payload = canonical_json(statement)
+    sealer.keys.sign_statement(STATEMENT, IN_TOTO_PAYLOAD_TYPE, _SELF_TEST, payload)
 
 
 def _broken(subject: str, error: Exception, where: str = "", advice: str = "") -> Finding:

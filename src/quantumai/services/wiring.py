@@ -2,7 +2,8 @@
 
 Settings: QAI_HOME (state folder, default ~/.quantumai), QAI_ENV ("production" refuses insecure
 stand-ins), QAI_PASSPHRASE_FILE (file with the passphrase of the soft keys). A home with a
-`token/token.toml` signs with that token, others with soft keys.
+`token/token.toml` keeps its keys in that token, one with an `aws-kms.toml` in AWS KMS, others keep
+soft keys.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from quantumai.storage.sql_database import SqlDatabase, open_database
 if TYPE_CHECKING:
     from quantumai.backends.simulator import Simulator
     from quantumai.jobs.desk import Desk
+    from quantumai.keys.management.kms import Kms
     from quantumai.keys.providers.pkcs11 import Pkcs11Keys
-    from quantumai.keys.port import KeyProvider
+    from quantumai.keys.providers.port import KeyProvider
     from quantumai.provenance.sealing import Sealer
     from quantumai.scheduler.planner import FleetMember
 
@@ -42,6 +44,7 @@ class Home:
     root: Path
     database: SqlDatabase
     objects: LocalObjects
+    open_kms: Callable[[], Kms]
     open_sealer: Callable[[], Sealer]
 
     def desk(self) -> Desk:
@@ -122,14 +125,20 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
     database = open_database(sqlite_url(database_path))
 
     @cache
+    def open_home_kms() -> Kms:
+        from quantumai.keys.management.kms import open_kms
+
+        return open_kms(database, open_providers(folder, settings), utc_now)
+
+    @cache
     def open_home_sealer() -> Sealer:
         from quantumai.jobs.history import leaves_handed_out
         from quantumai.provenance.sealing import open_sealer
 
-        keys = _open_keys(folder, settings)
+        keys = open_home_kms().internal()
         return open_sealer(keys, objects, utc_now, least_size=leaves_handed_out(database))
 
-    return Home(folder, database, objects, open_home_sealer)
+    return Home(folder, database, objects, open_home_kms, open_home_sealer)
 
 
 def open_token_keys(root: Path) -> Pkcs11Keys:
@@ -143,11 +152,28 @@ def open_token_keys(root: Path) -> Pkcs11Keys:
     return Pkcs11Keys(Pkcs11Token(read_settings(folder), folder), utc_now, folder / LOCK_FILE)
 
 
-def _open_keys(root: Path, settings: Mapping[str, str]) -> KeyProvider:
+def open_providers(root: Path, settings: Mapping[str, str]) -> tuple[KeyProvider, ...]:
+    """Where the keys of the home `root` are; new keys are made in the first one.
+
+    A home without a token has soft keys, unless it keeps its keys in AWS KMS from the beginning.
+    """
+    from quantumai.services.home_aws_kms import read_home
     from quantumai.services.home_token import has_token
 
+    aws = read_home(root)
+    found: list[KeyProvider] = []
     if has_token(root):
-        return open_token_keys(root)
+        found.append(open_token_keys(root))
+    elif aws is None or (root / "keys").exists():
+        found.append(_open_soft_keys(root, settings))
+    if aws is not None:
+        from quantumai.keys.providers.aws_kms import AwsKmsKeys
+
+        found.insert(0 if aws.new_keys else len(found), AwsKmsKeys(aws.settings()))
+    return tuple(found)
+
+
+def _open_soft_keys(root: Path, settings: Mapping[str, str]) -> KeyProvider:
     from quantumai.keys.providers.soft import InsecureSoftKeys
 
     environment_name = settings.get("QAI_ENV", "")

@@ -1,6 +1,6 @@
 """Tables and columns that the database has: the one list that the adapter lets through.
 
-The specification's five tables and `jobs`. Migrations create them; a test holds the two equal.
+The specification's five tables, `jobs`, and those of the KMS (`kms_...`). Migrations create them; a test holds the two equal.
 Values at the port are plain: UUIDs lower-case text, timestamps ISO 8601 UTC text with "Z"
 (microseconds at most), numbers int or float, JSON as Python objects.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 # Every revision of migrations/versions, oldest first; the last one is what this code expects.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 
 
@@ -127,6 +127,76 @@ TABLES: Mapping[str, Table] = {
                 "failure_reason": _T,
                 "manifest_index": Kind.BIGINT,  # leaf of the ledger
                 "decision_index": Kind.BIGINT,  # leaf of the ledger
+            },
+        ),
+        Table(
+            "kms_names",
+            "name_ref",
+            {
+                "name_ref": _T,  # tenant/name
+                "tenant": _T,
+                "name": _T,
+                "algorithm": _T,
+                "purpose": _T,
+                "policy": _J,
+                "created_at": _AT,
+            },
+        ),
+        Table(
+            "kms_keys",
+            "version_ref",
+            {
+                "version_ref": _T,  # tenant/name/version
+                "tenant": _T,
+                "name": _T,
+                "version": Kind.INTEGER,
+                "algorithm": _T,
+                "purpose": _T,
+                "provider": _T,
+                "handle": _T,  # the provider's name for the key pair
+                "state": _T,
+                "former_state": _T,  # the pair of both is a transition that is allowed
+                "key_id": _T,  # null while the key is being made
+                "spki": _T,  # base64 of the DER
+                "created_at": _AT,
+                "activated_at": _AT,
+                "retired_at": _AT,
+                "destroy_at": _AT,
+                "compromised_from": Kind.BIGINT,  # leaf of the ledger
+                "announcement": _J,  # of a rotation: statement, signed by the former key and this
+                "request": _J,  # that has it made: its scope in kms_requests, and how
+                "uses": Kind.BIGINT,
+                "last_used_at": _AT,
+            },
+        ),
+        Table(
+            "kms_requests",
+            "scope",
+            {
+                "scope": _T,  # SHA-256 of tenant, principal, call and idempotency key
+                "body_sha256": _T,
+                "response": _J,  # null while the call is being done
+                "created_at": _AT,
+            },
+        ),
+        Table(
+            "kms_proposals",
+            "call",
+            {
+                "call": _T,  # SHA-256 of tenant, call and arguments
+                "tenant": _T,
+                "operation": _T,
+                "target": _T,  # name/version
+                "proposer": _T,
+                "created_at": _AT,
+            },
+        ),
+        Table(
+            "kms_audit",
+            "sequence",
+            {
+                "sequence": Kind.BIGINT,  # 0, 1, 2, ... without a gap
+                "entry": _T,  # canonical JSON
             },
         ),
     )

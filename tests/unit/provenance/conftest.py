@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from quantumai.keys.providers.soft import InsecureSoftKeys
+from quantumai.keys.management.internal_keys import InternalKeys
+from quantumai.keys.management.kms import Kms
 from quantumai.provenance.sealing import Sealer, open_sealer
 from quantumai.storage.local_objects import LocalObjects
-
-
-def clock() -> datetime:
-    return datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+from tests.key_management import ALICE, BOB, soft_kms, standing_clock
 
 
 @pytest.fixture
-def soft_keys() -> Callable[[Path], InsecureSoftKeys]:
-    def make(folder: Path) -> InsecureSoftKeys:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return InsecureSoftKeys(folder, clock)
-
-    return make
+def internal_keys() -> Callable[[Path], InternalKeys]:
+    """The keys of the home in a folder (`keys/` and `kms.db`), as its sealing uses them."""
+    return lambda home: soft_kms(home).internal()
 
 
 @pytest.fixture
-def new_sealer(soft_keys: Callable[[Path], InsecureSoftKeys]) -> Callable[[Path], Sealer]:
+def new_sealer(internal_keys: Callable[[Path], InternalKeys]) -> Callable[[Path], Sealer]:
     def make(home: Path) -> Sealer:
-        return open_sealer(soft_keys(home / "keys"), LocalObjects(home / "objects"), clock)
+        return open_sealer(internal_keys(home), LocalObjects(home / "objects"), standing_clock)
 
     return make
 
@@ -39,3 +31,31 @@ def new_sealer(soft_keys: Callable[[Path], InsecureSoftKeys]) -> Callable[[Path]
 @pytest.fixture
 def sealer(tmp_path: Path, new_sealer: Callable[[Path], Sealer]) -> Sealer:
     return new_sealer(tmp_path / "home")
+
+
+@pytest.fixture
+def mark_compromised() -> Callable[..., None]:
+    """Two people void a version of the statement key, and the ledger is told."""
+
+    def mark(sealer: Sealer, version: int, from_index: int | None = None) -> None:
+        kms = Kms(sealer.keys._parts)
+        from quantumai.errors import ApprovalNeededError
+
+        with pytest.raises(ApprovalNeededError):
+            kms.of(ALICE).mark_compromised("statement", version, from_index=from_index)
+        kms.of(BOB).mark_compromised("statement", version, from_index=from_index)
+        sealer.ensure_ready()
+
+    return mark
+
+
+@pytest.fixture
+def rotate() -> Callable[..., str]:
+    """Rotate the statement key and tell the ledger; the new key's id."""
+
+    def rotate_and_log(sealer: Sealer) -> str:
+        key = Kms(sealer.keys._parts).of(ALICE).rotate("statement")
+        sealer.ensure_ready()
+        return key.key_id
+
+    return rotate_and_log

@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from quantumai import merkle
 from quantumai.canonical import sha256_hex
 from quantumai.errors import ConflictError, LedgerError, NotFoundError, StorageError
-from quantumai.keys.providers.soft import InsecureSoftKeys
-from quantumai.provenance import merkle
+from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.provenance.checkpoint import TreeHead, signed_checkpoint, verify_checkpoint
+from quantumai.provenance.checkpoint_signer import KmsCheckpointSigner
 from quantumai.provenance.commits import Commit, Leaf, commit_key
 from quantumai.provenance.ledger import Ledger
 from quantumai.provenance.note import Note
-from quantumai.provenance.sealing import ProviderCheckpointSigner
 from quantumai.storage.local_objects import LocalObjects
 from quantumai.storage.objects import ObjectStore
 
@@ -30,11 +30,11 @@ BATCHES = (1, 2, 250, 5, 300, 1)  # across the borders of tiles
 
 @pytest.fixture
 def open_ledger(
-    tmp_path: Path, soft_keys: Callable[[Path], InsecureSoftKeys]
+    tmp_path: Path, internal_keys: Callable[[Path], InternalKeys]
 ) -> Callable[[ObjectStore], Ledger]:
     from datetime import UTC, datetime
 
-    signer = ProviderCheckpointSigner(soft_keys(tmp_path / "keys"), ORIGIN)
+    signer = KmsCheckpointSigner(internal_keys(tmp_path), ORIGIN)
     return lambda objects: Ledger(objects, ORIGIN, signer, lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -182,14 +182,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
 from quantumai.canonical import sha256_hex
-from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.commits import Leaf
 from quantumai.provenance.ledger import Ledger
-from quantumai.provenance.sealing import ProviderCheckpointSigner
+from quantumai.provenance.checkpoint_signer import KmsCheckpointSigner
 from quantumai.storage.local_objects import LocalObjects
+from tests.key_management import soft_kms
 home, me = Path(sys.argv[1]), sys.argv[2]
 now = lambda: datetime.now(UTC)
-signer = ProviderCheckpointSigner(InsecureSoftKeys(home / "keys", now), "quantumai/ledger/test")
+signer = KmsCheckpointSigner(soft_kms(home).internal(), "quantumai/ledger/test")
 ledger = Ledger(LocalObjects(home / "o"), "quantumai/ledger/test", signer, now)
 for n in range(40):
     digest = sha256_hex(f"{me}{n}".encode())

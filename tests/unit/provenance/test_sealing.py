@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, EvidenceError, LedgerError
 from quantumai.keys.algorithms import verify_signature
-from quantumai.keys.providers.soft import InsecureSoftKeys
+from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.key_events import KeyEventKind, parse_key_event
 from quantumai.provenance.key_status import KeyStatus
@@ -24,10 +23,7 @@ from quantumai.provenance.sealing import Sealer, open_sealer
 from quantumai.provenance.statement import SCHEDULER_DECISION, build_statement
 from quantumai.provenance.trust import TrustFile
 from quantumai.storage.local_objects import LocalObjects
-
-
-def clock() -> datetime:
-    return datetime(2026, 3, 4, tzinfo=UTC)
+from tests.key_management import standing_clock
 
 
 def _events(sealer: Sealer, home: Path) -> list[tuple[str, str, int]]:
@@ -46,6 +42,7 @@ def test_first_use_activates_each_key_once(
         sealer = new_sealer(tmp_path)
         sealer.ensure_ready()
     assert sorted(_events(sealer, tmp_path)) == [
+        ("activation", "audit", 1),
         ("activation", "authority", 1),
         ("activation", "ledger-ed25519", 1),
         ("activation", "ledger-ml-dsa-44", 1),
@@ -58,11 +55,11 @@ import sys, warnings
 from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
-from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.provenance.sealing import open_sealer
 from quantumai.storage.local_objects import LocalObjects
+from tests.key_management import soft_kms
 home, now = Path(sys.argv[1]), lambda: datetime.now(UTC)
-sealer = open_sealer(InsecureSoftKeys(home / "keys", now), LocalObjects(home / "o"), now)
+sealer = open_sealer(soft_kms(home).internal(), LocalObjects(home / "o"), now)
 print(sealer.ledger.origin)
 """
 
@@ -75,18 +72,18 @@ def test_processes_opening_a_new_home_at_once_agree(
     assert len({opener.communicate()[0] for opener in openers}) == 1
     (tmp_path / "o").rename(tmp_path / "objects")
     sealer = new_sealer(tmp_path)
-    assert sealer.ledger.size() == 4
+    assert sealer.ledger.size() == 6  # with the head of the audit log
     assert sealer.ledger.verify() == []
 
 
 def test_rotation_retires_and_activates_in_one_commit(
-    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer], rotate: Callable[[Sealer], str]
 ) -> None:
     sealer = new_sealer(tmp_path)
-    former = sealer.keys.current("statement")
-    renewed = sealer.rotate()
-    assert sealer.ledger.size() == 6
-    assert set(_events(sealer, tmp_path)[4:]) == {
+    former = sealer.keys.ensure("statement").key_id
+    renewed = rotate(sealer)
+    assert sealer.ledger.size() == 10  # with the announcement, and the head of the audit log
+    assert set(_events(sealer, tmp_path)[5:]) == {
         ("retirement", "statement", 1),
         ("activation", "statement", 2),
     }
@@ -94,28 +91,28 @@ def test_rotation_retires_and_activates_in_one_commit(
         key.key_id: (key.valid_from_index, key.valid_until_index)
         for key in sealer.export_trust().statement_keys
     }
-    assert set(windows) == {former.key_id, renewed.key_id}
-    assert windows[former.key_id][1] in (4, 5)
-    assert windows[renewed.key_id][1] is None
+    assert set(windows) == {former, renewed}
+    assert windows[former][1] in (6, 7)
+    assert windows[renewed][1] is None
     (signature,) = parse_envelope(sealer.sign(_statement())).signatures
-    assert signature.key_id == renewed.key_id
+    assert signature.key_id == renewed
 
 
 def test_an_interrupted_rotation_is_completed(
     tmp_path: Path, new_sealer: Callable[[Path], Sealer]
 ) -> None:
     new_sealer(tmp_path).keys.rotate("statement")  # the process died before it was logged
-    assert new_sealer(tmp_path).ledger.size() == 6
+    assert new_sealer(tmp_path).ledger.size() == 10
 
 
 def test_a_sealer_notices_that_another_one_rotated(
-    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer], rotate: Callable[[Sealer], str]
 ) -> None:
     slow, quick = new_sealer(tmp_path), new_sealer(tmp_path)
     slow.sign(_statement())
-    key = quick.rotate()
+    key_id = rotate(quick)
     (signature,) = parse_envelope(slow.sign(_statement())).signatures
-    assert signature.key_id == key.key_id
+    assert signature.key_id == key_id
 
 
 def test_the_signature_is_over_the_pre_authentication_encoding(sealer: Sealer) -> None:
@@ -123,8 +120,10 @@ def test_the_signature_is_over_the_pre_authentication_encoding(sealer: Sealer) -
     payload = _statement()
     message = b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload)
     (signature,) = envelope.signatures
-    spki = sealer.keys.public_key(signature.key_id).spki_der
-    assert verify_signature("ML-DSA-65", spki, message, signature.signature)
+    key = sealer.keys.ensure("statement").public_key
+    assert key is not None
+    assert key.key_id == signature.key_id
+    assert verify_signature("ML-DSA-65", key.spki_der, message, signature.signature)
 
 
 def test_forged_key_events_are_refused(
@@ -191,43 +190,44 @@ def test_trust_file_round_trip_and_strictness(sealer: Sealer) -> None:
             TrustFile.parse(bad.encode())
 
 
-def test_only_a_compromise_is_dated_back(sealer: Sealer) -> None:
-    key = sealer.keys.current("statement")
+def test_only_a_compromise_is_dated_back(
+    sealer: Sealer, mark_compromised: Callable[..., None]
+) -> None:
     index = sealer.log("run-manifest", b"{}")
     sealer.log("run-manifest", b"{}")
-    sealer.mark_compromised(key.key_id, from_index=index)
+    mark_compromised(sealer, 1, from_index=index)
     (trusted,) = sealer.export_trust().statement_keys
     assert trusted.valid_until_index == index
     # Dated back to before its activation, the key never counted: its window is empty.
-    sealer.mark_compromised(key.key_id, from_index=0)
+    mark_compromised(sealer, 1, from_index=0)
     (trusted,) = sealer.export_trust().statement_keys
     assert trusted.valid_until_index == trusted.valid_from_index
-    with pytest.raises(BadInputError, match="negative"):
-        sealer.mark_compromised(key.key_id, from_index=-1)
+    with pytest.raises(BadInputError, match="out of range"):
+        mark_compromised(sealer, 1, from_index=-1)
     assert KeyEventKind.COMPROMISE.value == "compromise"
 
 
 @pytest.mark.parametrize("lost", ["everything", "keys too", "some"])
 def test_a_ledger_shorter_than_what_was_handed_out_is_refused_untouched(
-    tmp_path: Path, soft_keys: Callable[[Path], InsecureSoftKeys], lost: str
+    tmp_path: Path, internal_keys: Callable[[Path], InternalKeys], lost: str
 ) -> None:
     def opened(least_size: int) -> Sealer:
         objects = LocalObjects(tmp_path / "objects")
-        return open_sealer(soft_keys(tmp_path / "keys"), objects, clock, least_size=least_size)
+        return open_sealer(internal_keys(tmp_path), objects, standing_clock, least_size=least_size)
 
     sealer = opened(0)
     shutil.copytree(tmp_path / "objects", tmp_path / "older")
     index = sealer.log("run-manifest", b"{}")
-    assert opened(index + 1).ledger.size() == index + 1 == 5
+    assert opened(index + 1).ledger.size() == index + 1 == 7
     shutil.rmtree(tmp_path / "objects")
     if lost == "some":
         (tmp_path / "older").rename(tmp_path / "objects")
     elif lost == "keys too":
         shutil.rmtree(tmp_path / "keys")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(LedgerError, match="but leaf 4 was handed out") as caught:
+    with pytest.raises(LedgerError, match="but leaf 6 was handed out") as caught:
         opened(index + 1)
-    assert f"has {4 if lost == 'some' else 0} leaves" in str(caught.value)
+    assert f"has {6 if lost == 'some' else 0} leaves" in str(caught.value)
     assert "restore" in caught.value.hint
     assert caught.value.exit_code == 6
     with pytest.raises(LedgerError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quantumai.errors import EvidenceError
-from quantumai.provenance.merkle import leaf_hash, root_hash
+from quantumai.merkle import leaf_hash, root_hash
 from quantumai.provenance.tiles import (
     Tile,
     TileTree,

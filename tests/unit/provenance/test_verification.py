@@ -17,19 +17,21 @@ from hypothesis import strategies as st
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
-from quantumai.keys.providers.soft import InsecureSoftKeys
+from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.provenance.checkpoint import TreeHead
+from quantumai.provenance.checkpoint_signer import KmsCheckpointSigner
 from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.ledger import Ledger
 from quantumai.provenance.note import Note
 from quantumai.provenance.proof import LedgerProof
 from quantumai.provenance.report import ExitCode, Outcome
 from quantumai.provenance.run_manifest import RunManifest, flat_view
-from quantumai.provenance.sealing import ProviderCheckpointSigner, Sealer
+from quantumai.provenance.sealing import Sealer
 from quantumai.provenance.statement import RUN_MANIFEST, artifact_hash, build_statement
 from quantumai.provenance.trust import TrustFile
 from quantumai.provenance.verification import CHECK_NAMES, verify_manifest
 from quantumai.storage.local_objects import LocalObjects
+from tests.key_management import standing_clock
 
 ARTEFACTS = {"result": b'{"z":0.5}', "decision": b"{}"}
 DIGESTS = {name: sha256_hex(content) for name, content in ARTEFACTS.items()}
@@ -232,14 +234,13 @@ def test_proofs_that_belong_elsewhere(
 def test_a_ledger_of_another_origin_with_the_same_keys(
     tmp_path: Path,
     home: Path,
-    soft_keys: Callable[[Path], InsecureSoftKeys],
+    internal_keys: Callable[[Path], InternalKeys],
     evidence: Evidence,
 ) -> None:
-    keys, objects = soft_keys(home / "keys"), LocalObjects(tmp_path / "objects")
-    clock = keys._clock
+    keys, objects = internal_keys(home), LocalObjects(tmp_path / "objects")
     origin = "quantumai/ledger/other"
-    signer = ProviderCheckpointSigner(keys, origin)
-    other = Sealer(keys, Ledger(objects, origin, signer, clock), objects, clock)
+    signer = KmsCheckpointSigner(keys, origin)
+    other = Sealer(keys, Ledger(objects, origin, signer, standing_clock), objects, standing_clock)
     other.ensure_ready()
     proof = other.proof(other.log("run-manifest", evidence.envelope), evidence.envelope)
     assert replace(evidence, proof=proof).code() == 6
@@ -252,14 +253,14 @@ def test_a_ledger_of_another_origin_with_the_same_keys(
 def test_a_head_of_another_ledger_under_the_trusted_keys_and_name(
     tmp_path: Path,
     home: Path,
-    soft_keys: Callable[[Path], InsecureSoftKeys],
+    internal_keys: Callable[[Path], InternalKeys],
     evidence: Evidence,
 ) -> None:
     assert evidence.trust is not None
-    keys, objects = soft_keys(home / "keys"), LocalObjects(tmp_path / "objects")
-    signer = ProviderCheckpointSigner(keys, evidence.trust.ledger.origin)
-    ledger = Ledger(objects, "quantumai/ledger/other", signer, keys._clock)
-    other = Sealer(keys, ledger, objects, keys._clock)
+    keys, objects = internal_keys(home), LocalObjects(tmp_path / "objects")
+    signer = KmsCheckpointSigner(keys, evidence.trust.ledger.origin)
+    ledger = Ledger(objects, "quantumai/ledger/other", signer, standing_clock)
+    other = Sealer(keys, ledger, objects, standing_clock)
     other.ensure_ready()
     proof = other.proof(other.log("run-manifest", evidence.envelope), evidence.envelope)
     assert replace(evidence, proof=proof).code() == 6
@@ -304,7 +305,7 @@ def test_a_key_status_by_a_stranger(
 ) -> None:
     stranger = new_sealer(tmp_path / "stranger")
     (status,) = evidence.parsed_proof.key_status
-    forged = parse_envelope(stranger._signed_by_authority(status.payload))
+    forged = stranger._signed("authority", status.payload)
     proof = replace(evidence.parsed_proof, key_status=(forged,))
     assert replace(evidence, proof=proof.data).code() == 6
 
@@ -314,19 +315,20 @@ def test_a_key_status_by_a_stranger(
 
 def test_a_retired_key_in_the_hands_of_a_thief(
     tmp_path: Path,
-    soft_keys: Callable[[Path], InsecureSoftKeys],
+    internal_keys: Callable[[Path], InternalKeys],
     new_sealer: Callable[[Path], Sealer],
+    rotate: Callable[[Sealer], str],
 ) -> None:
-    sealer = new_sealer(tmp_path)
+    sealer = new_sealer(tmp_path / "home")
     before = _seal(sealer)
-    shutil.copytree(tmp_path / "keys", tmp_path / "stolen")
-    sealer.rotate()
+    shutil.copytree(tmp_path / "home", tmp_path / "stolen")
+    rotate(sealer)
     assert replace(before, trust=sealer.export_trust()).code() == 0
     thief = Sealer(
-        soft_keys(tmp_path / "stolen"),
+        internal_keys(tmp_path / "stolen"),
         sealer.ledger,
-        LocalObjects(tmp_path / "objects"),
-        lambda: sealer._clock(),
+        LocalObjects(tmp_path / "home" / "objects"),
+        standing_clock,
     )
     late = _seal(thief)
     honest = replace(late, proof=sealer.proof(late.parsed_proof.index, late.envelope))
@@ -335,11 +337,14 @@ def test_a_retired_key_in_the_hands_of_a_thief(
     assert _seal(sealer).code() == 0
 
 
-def test_a_compromised_key(tmp_path: Path, new_sealer: Callable[[Path], Sealer]) -> None:
+def test_a_compromised_key(
+    tmp_path: Path,
+    new_sealer: Callable[[Path], Sealer],
+    mark_compromised: Callable[..., None],
+) -> None:
     sealer = new_sealer(tmp_path)
     early, late = _seal(sealer, job_id="early"), _seal(sealer, job_id="late")
-    key_id = sealer.keys.current("statement").key_id
-    sealer.mark_compromised(key_id, from_index=late.parsed_proof.index)
+    mark_compromised(sealer, 1, from_index=late.parsed_proof.index)
     for evidence, code in ((early, 0), (late, 7)):
         fresh = sealer.proof(evidence.parsed_proof.index, evidence.envelope)
         assert replace(evidence, proof=fresh).code() == code

@@ -62,7 +62,7 @@ class KeyManagement(Protocol):
         ...
 
     def enable(self, name: str, version: int = 0, *, idempotency_key: str = "") -> KeyVersion:
-        """Take back `disable`: what was verify-only is so again."""
+        """Take back `disable`; a version that another has replaced is verify-only then."""
         ...
 
     def mark_compromised(
@@ -73,7 +73,11 @@ class KeyManagement(Protocol):
         from_index: int | None = None,
         idempotency_key: str = "",
     ) -> KeyVersion:
-        """Two principals. Forbid every use for ever; signatures from a ledger leaf on are void."""
+        """Two principals. Forbid every use for ever; signatures from a ledger leaf on are void.
+
+        A scheduled destruction is taken back. Once its day has come the key goes all the same,
+        and for that and for one that is gone the leaf is noted; it must be given.
+        """
         ...
 
     def schedule_destruction(
@@ -85,7 +89,10 @@ class KeyManagement(Protocol):
     def cancel_destruction(
         self, name: str, version: int = 0, *, idempotency_key: str = ""
     ) -> KeyVersion:
-        """Take back a scheduled destruction; the key is then disabled (or still compromised)."""
+        """Take back a scheduled destruction before its day has come.
+
+        The key is then disabled (or still compromised).
+        """
         ...
 
     def set_policy(self, name: str, policy: KeyPolicy, *, idempotency_key: str = "") -> KeyPolicy:
@@ -97,7 +104,7 @@ class KeyManagement(Protocol):
         ...
 
     def list(self) -> Sequence[KeyVersion]:
-        """Every version of every key of the tenant, by name and version."""
+        """Every version of every key that the caller may read, by name and version."""
         ...
 
     def show(self, name: str, version: int = 0) -> KeyVersion:

@@ -44,22 +44,52 @@ class Caller:
                 )
 
 
-class KeyPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a key may be used for, by whom, how often; "*" stands for all.
+class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may do what: names of principals and of operations; "*" stands for all.
 
-    `principals` and `operations` (sign, verify, wrap, unwrap, manage) limit every call;
-    `payload_types` and `predicate_types` limit what a statement key signs. `uses_per_minute` counts
-    signatures and unwrappings. Rotation falls due after `rotate_after_days` of activity or
-    `rotate_after_uses` uses of a version.
+    Operations are "sign", "verify", "wrap", "unwrap", "read" (list, show, usage, policy) and
+    "manage" (everything that changes the key).
     """
 
     principals: tuple[str, ...] = ("*",)
     operations: tuple[str, ...] = ("*",)
+
+    def covers(self, principal: str, operation: str) -> bool:
+        """Whether the grant allows `principal` the `operation`."""
+        by = "*" in self.principals or principal in self.principals
+        return by and ("*" in self.operations or operation in self.operations)
+
+
+class KeyPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a key may be used for, by whom, how often; a call needs one grant that covers it.
+
+    `payload_types` and `predicate_types` limit what a statement key signs. `uses_per_minute` counts
+    signatures and unwrappings of one process. Rotation falls due after `rotate_after_days` of
+    activity, or `rotate_after_uses` uses of a version.
+    """
+
+    grants: tuple[Grant, ...] = (Grant(),)
     payload_types: tuple[str, ...] = ("*",)
     predicate_types: tuple[str, ...] = ("*",)
     uses_per_minute: int | None = None
     rotate_after_days: int | None = None
     rotate_after_uses: int | None = None
+
+    def check(self) -> KeyPolicy:
+        """Return self if it makes sense, else raise `BadInputError`."""
+        for grant in self.grants:
+            if unknown := set(grant.operations) - OPERATIONS - {"*"}:
+                raise BadInputError(
+                    f"policy: unknown operation {min(unknown)[:40]!r}",
+                    hint=f"use one of: {', '.join(sorted(OPERATIONS))}, or *",
+                )
+        for limit in (self.uses_per_minute, self.rotate_after_days, self.rotate_after_uses):
+            if limit is not None and not 1 <= limit <= 2**31:
+                raise BadInputError("policy: limits are whole numbers from 1 on")
+        return self
+
+
+OPERATIONS = frozenset({"sign", "verify", "wrap", "unwrap", "read", "manage"})
 
 
 class KeyVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,7 +1,8 @@
 """The life of a key version as one table: the code, the database and the tests all read it.
 
 After NIST SP 800-57 part 1, section 7, with a waiting period before destruction. A compromise can
-also be noted for a key that is destroyed: then the leaf index is recorded and the state stays.
+also be noted for a key that is destroyed, or whose waiting period is over: then the leaf index is
+recorded and the state stays.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantumai.provenance import merkle
+from quantumai import merkle
 
 ENTRIES = [
     bytes.fromhex(text)
@@ -136,6 +136,11 @@ def test_proofs_follow_the_rfcs_definition(data: st.DataObject) -> None:
     subtree = merkle.subtrees_of(hashes)
     root, first_root = _mth(entries), _mth(entries[:first])
     assert merkle.root_hash(hashes) == root
+    frontier = merkle.Frontier()
+    for size_so_far, leaf in enumerate(hashes):
+        assert (frontier.size, frontier.root()) == (size_so_far, _mth(entries[:size_so_far]))
+        frontier.add(leaf)
+    assert (frontier.size, frontier.root()) == (size, root)
 
     inclusion = merkle.inclusion_proof(index, size, subtree)
     assert inclusion == _path(index, entries)

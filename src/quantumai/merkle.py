@@ -52,6 +52,34 @@ def root_hash(hashes: Sequence[bytes]) -> bytes:
     return subtrees_of(hashes)(0, len(hashes))
 
 
+class Frontier:
+    """A tree that only grows: the roots of its complete subtrees from left to right, no leaves.
+
+    Adding a leaf costs two hashes on average, and `root` at most one for each subtree.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[tuple[int, bytes]] = []  # heights fall, so at most 64 of them
+
+    def add(self, leaf: bytes) -> None:
+        """Append a leaf by its hash."""
+        height, value = 0, leaf
+        while self._peaks and self._peaks[-1][0] == height:
+            height, value = height + 1, node_hash(self._peaks.pop()[1], value)
+        self._peaks.append((height, value))
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Tree head of all leaves so far."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        value = self._peaks[-1][1]
+        for _, left in reversed(self._peaks[:-1]):
+            value = node_hash(left, value)
+        return value
+
+
 def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:
     """Audit path of leaf `index` in the tree of `size` leaves (RFC 6962, section 2.1.1)."""
     if not 0 <= index < size:

@@ -1,0 +1,149 @@
+"""Mending what `reconciliation` found, each step audited under the home's own principal.
+
+What was begun is done to its end, never taken back: making and destroying can both be done again.
+What is lost or does not match cannot be mended here, and nothing is destroyed that nobody asked
+to have destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from quantumai.errors import ConflictError, NotFoundError, QuantumAIError
+from quantumai.keys.management import ending, lifecycle
+from quantumai.keys.management.audited_call import AuditedCall
+from quantumai.keys.management.built_in import INTERNAL
+from quantumai.keys.management.idempotency import settle
+from quantumai.keys.management.parts import KmsParts
+from quantumai.keys.management.reconciliation import (
+    Finding,
+    FindingKind,
+    MakesUnnamedKeys,
+    is_vouched,
+)
+from quantumai.keys.management.records import Caller, KeyVersion
+from quantumai.keys.management.register import HOME_TENANT
+from quantumai.keys.management.states import KeyState
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A finding that was worked on; `error` is empty if that went well."""
+
+    finding: Finding
+    error: str = ""
+
+
+def mend(
+    parts: KmsParts, findings: Iterable[Finding], *, destroy_orphans: bool = False
+) -> list[Mended]:
+    """Mend what can be mended, and orphans if they are to be destroyed; what fails is said."""
+    rows = {(row.provider, parts.handle(row)): row for row in parts.register.all()}
+    tried = []
+    for finding in findings:
+        row = rows.get((finding.provider, finding.handle))
+        step = _step(parts, finding, row, destroy_orphans)
+        if step is not None:
+            tried.append(Mended(finding, _error_of(step)))
+    return tried
+
+
+def _step(
+    parts: KmsParts, finding: Finding, row: KeyVersion | None, destroy_orphans: bool
+) -> Callable[[], None] | None:
+    if finding.kind is FindingKind.ORPHAN:
+        return (lambda: _destroy_orphan(parts, finding)) if destroy_orphans else None
+    if row is None:
+        return None
+    if finding.kind is FindingKind.UNFINISHED:
+        if is_vouched(parts, row):
+            return None
+        return lambda: _finish(parts, row) if _can_be_finished(parts, row) else _give_up(parts, row)
+    if finding.kind is FindingKind.OVERDUE:
+        return lambda: _destroy_due(parts, row)
+    if finding.kind is FindingKind.NOT_DESTROYED:
+        return lambda: _destroy_again(parts, row)
+    return None
+
+
+def _can_be_finished(parts: KmsParts, row: KeyVersion) -> bool:
+    others = parts.register.versions(row.tenant, row.name)
+    return row.version == 1 or any(
+        other.state not in (KeyState.PRE_ACTIVE, KeyState.DESTROYED) for other in others
+    )
+
+
+def _error_of(step: Callable[[], None]) -> str:
+    try:
+        step()
+    except QuantumAIError as error:
+        return str(error)
+    return ""
+
+
+def _finish(parts: KmsParts, row: KeyVersion) -> None:
+    """Complete a creation or rotation, unless somebody else has completed it meanwhile."""
+    with _audited(parts, row, "create" if row.version == 1 else "rotate") as call:
+        asked = parts.register.row(row.tenant, row.name, row.version)["request"]
+
+        def seal(changed: KeyVersion) -> None:
+            answer = msgspec.to_builtins(changed)
+            settle(parts.database, asked["scope"], row.created_at, answer)
+            call.about(changed)
+            call.write_within()
+
+        try:
+            if row.version == 1:
+                lifecycle.activate(parts, row, lifecycle.make_pair(parts, row), seal)
+            else:
+                former = lifecycle.former_of_next(parts, row.tenant, row.name)
+                lifecycle.finish_rotation(parts, former, row, asked["overlap"], seal)
+        except ConflictError:
+            now = parts.register.version(row.tenant, row.name, row.version)
+            if now.state is KeyState.PRE_ACTIVE:
+                raise
+            call.withdraw()
+
+
+def _give_up(parts: KmsParts, row: KeyVersion) -> None:
+    """End a version that can follow on no former one, as these are all destroyed."""
+    with _audited(parts, row, "destroyed") as call:
+        parts.provider(row.provider).destroy(parts.handle(row))
+        with parts.database.transaction():
+            call.about(parts.register.move(row, KeyState.DESTROYED))
+            call.write_within()
+
+
+def _destroy_due(parts: KmsParts, row: KeyVersion) -> None:
+    ending.destroy_if_due(parts, row)
+
+
+def _destroy_again(parts: KmsParts, row: KeyVersion) -> None:
+    with _audited(parts, row, "destroyed"):
+        parts.provider(row.provider).destroy(parts.handle(row))
+
+
+def _destroy_orphan(parts: KmsParts, finding: Finding) -> None:
+    caller = Caller(HOME_TENANT, INTERNAL.principal)
+    payload = (finding.handle + finding.provider_id).encode()
+    with AuditedCall(parts.audit, caller, "destroy-orphan", finding.handle, payload):
+        provider = parts.provider(finding.provider)
+        if not finding.provider_id:
+            provider.destroy(finding.handle)
+            return
+        assert isinstance(provider, MakesUnnamedKeys)
+        for orphan in provider.orphans():
+            if orphan.key_id == finding.provider_id:
+                provider.discard(orphan)
+                return
+        raise NotFoundError(f"{finding.provider_id} is no orphan any more")
+
+
+def _audited(parts: KmsParts, row: KeyVersion, operation: str) -> AuditedCall:
+    caller = Caller(row.tenant, INTERNAL.principal)
+    call = AuditedCall(parts.audit, caller, operation, row.name, row.label.encode())
+    call.about(row)
+    return call

@@ -1,0 +1,103 @@
+"""The root: an SLH-DSA key in a token of its own that is normally off line.
+
+It vouches for the next version of a key whose present one can no longer be believed. That takes
+the root's token and two principals, and voids the present versions in the same step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quantumai.canonical import canonical_json
+from quantumai.errors import ConflictError, DeniedError, KeyUnavailableError, NotFoundError
+from quantumai.keys.algorithms import PublicKey
+from quantumai.keys.audit.entry import Outcome
+from quantumai.keys.management import lifecycle
+from quantumai.keys.management.approvals import approval_needed, confirm_or_propose
+from quantumai.keys.management.audited_call import AuditedCall
+from quantumai.keys.management.built_in import BUILT_IN
+from quantumai.keys.management.parts import KmsParts
+from quantumai.keys.management.records import Caller, KeyVersion, check_name
+from quantumai.keys.management.states import KeyState
+from quantumai.keys.providers.port import KeyProvider
+from quantumai.keys.signatures import verify_signature
+
+# The category of the authority's ML-DSA-87; small and slow suits a key that is hardly used.
+ROOT_ALGORITHM = "SLH-DSA-SHA2-256s"
+ROOT_HANDLE = "root/1"
+
+
+class RootKey:
+    """The root in its provider; `public` is what the home noted when it was made."""
+
+    def __init__(self, provider: KeyProvider, public: PublicKey) -> None:
+        self._provider = provider
+        self.public = public
+
+    def vouch(self, message: bytes) -> tuple[str, bytes]:
+        """Key id and signature, verified before it is used. Raises `KeyUnavailableError`."""
+        signature = self._provider.sign(ROOT_HANDLE, message)
+        public = self.public
+        if not verify_signature(public.algorithm, public.spki_der, message, signature):
+            raise KeyUnavailableError(
+                "this token does not hold the root of this home",
+                hint="give the folder in which `qai kms root init` made it",
+            )
+        return public.key_id, signature
+
+
+def make_root(provider: KeyProvider) -> PublicKey:
+    """Make the root's key pair. Raises `ConflictError` if the token has one."""
+    try:
+        provider.find(ROOT_HANDLE)
+    except NotFoundError:
+        return provider.generate(ROOT_HANDLE, ROOT_ALGORITHM).public_key.check()
+    raise ConflictError("this token holds a root already", hint="a root is made once")
+
+
+def emergency_rotate(
+    parts: KmsParts, caller: Caller, root: RootKey, name: str, from_index: int | None
+) -> KeyVersion:
+    """Void every version of a key that signs, and let the root vouch for a new one.
+
+    Signatures from the ledger leaf `from_index` on are void (None: from now on). Raises
+    `ApprovalNeededError` until a second principal has made the same call.
+    """
+    arguments = {"name": name[:80], "from_index": from_index}
+    payload = canonical_json(arguments)
+    with AuditedCall(parts.audit, caller, "emergency-rotate", name, payload) as call:
+        check_name(name)
+        if name in BUILT_IN and not BUILT_IN[name].rotates:
+            raise DeniedError(f"{name} is not rotated: a ledger with new keys is a new ledger")
+        key = call.about(parts.register.version(caller.tenant, name, 0))
+        # The root signs once before anything is void: a wrong token must not cost the key.
+        root.vouch(b"quantumai root check")
+        if not _void(parts, caller, key, arguments, from_index, call):
+            raise approval_needed(caller, "emergency-rotate", key.label)
+
+        def seal(changed: KeyVersion) -> None:
+            call.about(changed)
+            call.write_within()
+
+        return lifecycle.rotate(parts, caller.tenant, name, "", False, seal, root.vouch)
+
+
+def _void(
+    parts: KmsParts,
+    caller: Caller,
+    key: KeyVersion,
+    arguments: dict[str, Any],
+    from_index: int | None,
+    call: AuditedCall,
+) -> bool:
+    with parts.database.transaction():
+        confirmed = confirm_or_propose(
+            parts.database, caller, "emergency-rotate", key.name, arguments, parts.now()
+        )
+        if not confirmed:
+            call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
+            return False
+        for version in parts.register.versions(key.tenant, key.name):
+            if version.state is KeyState.ACTIVE:
+                parts.register.move(version, KeyState.COMPROMISED, compromised_from=from_index)
+    return True
