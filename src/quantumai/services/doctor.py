@@ -21,11 +21,13 @@ from quantumai.backends.catalogue import load_catalogue
 from quantumai.canonical import canonical_json
 from quantumai.errors import KeyUnavailableError, QuantumAIError
 from quantumai.services.existing_home import home_exists
+from quantumai.services.home_aws_kms import read_home
 from quantumai.services.home_token import has_token
 from quantumai.services.wiring import (
     Home,
     catalogue_path,
     home_root,
+    open_aws_keys,
     open_home,
     open_token_keys,
 )
@@ -119,7 +121,7 @@ def _keys(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("QAI_ENV", State.INFO, mode)
     yield _soft_keys(environment)
     yield _token_keys(home_root(environment))
-    yield Finding("keys aws-kms", State.ABSENT, "not in this release")
+    yield _aws_keys(home_root(environment))
 
 
 def _token_keys(root: Path) -> Finding:
@@ -132,6 +134,20 @@ def _token_keys(root: Path) -> Finding:
         return Finding(subject, State.BROKEN, str(error), error.hint)
     detail = f"{found.manufacturer} {found.model}, {found.keys} keys; {found.validation}"
     return Finding(subject, State.OK, detail)
+
+
+def _aws_keys(root: Path) -> Finding:
+    subject = "keys aws-kms"
+    try:
+        found = read_home(root)
+        if found is None:
+            detail = "this home keeps no keys there"
+            return Finding(subject, State.ABSENT, detail, "qai kms aws-kms init")
+        provider = open_aws_keys(found)
+        provider.check()
+    except QuantumAIError as error:
+        return Finding(subject, State.BROKEN, str(error), error.hint)
+    return Finding(subject, State.OK, f"aliases {found.prefix}; {provider.validation}")
 
 
 def _soft_keys(environment: Mapping[str, str]) -> Finding:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from quantumai.keys.providers.port import KeyProvider
     from quantumai.provenance.sealing import Sealer
     from quantumai.scheduler.planner import FleetMember
+    from quantumai.services.home_aws_kms import HomeAwsKms
 
 DEFAULT_HOME = "~/.quantumai"
 _MAX_PASSPHRASE_BYTES = 4096
@@ -167,10 +168,15 @@ def open_providers(root: Path, settings: Mapping[str, str]) -> tuple[KeyProvider
     elif aws is None or (root / "keys").exists():
         found.append(_open_soft_keys(root, settings))
     if aws is not None:
-        from quantumai.keys.providers.aws_kms import AwsKmsKeys
-
-        found.insert(0 if aws.new_keys else len(found), AwsKmsKeys(aws.settings()))
+        found.insert(0 if aws.new_keys else len(found), open_aws_keys(aws))
     return tuple(found)
+
+
+def open_aws_keys(place: HomeAwsKms) -> KeyProvider:
+    """The keys of a home in AWS KMS; nothing is asked before the first call."""
+    from quantumai.keys.providers.aws_kms import AwsKmsKeys
+
+    return AwsKmsKeys(place.settings())
 
 
 def _open_soft_keys(root: Path, settings: Mapping[str, str]) -> KeyProvider:

@@ -201,6 +201,9 @@ class SqlDatabase(Database):
         direction = "DESC" if order_by.startswith("-") else "ASC"
         first = self._dialect.order(kind, name)
         second = self._dialect.order(table.columns[table.key], table.key)
+        if name == table.key:
+            # It is never null, and "nulls last" would keep PostgreSQL from using its index.
+            return f" ORDER BY {second} {direction}"
         return f" ORDER BY {first} {direction} NULLS LAST, {second} {direction}"
 
 

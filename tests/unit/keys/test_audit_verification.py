@@ -105,6 +105,14 @@ def relinked(texts: Sequence[str]) -> list[str]:
     return mended
 
 
+def cut_loose(texts: Sequence[str], at: int) -> list[str]:
+    """The entries from `at` on, which follow each other, but the first of them none before it."""
+    loose = [changed(texts[at], previous="2" * 64)]
+    for text in texts[at + 1 :]:
+        loose.append(changed(text, previous=link_to(loose[-1])))
+    return loose
+
+
 @dataclass(frozen=True)
 class Attack:
     name: str
@@ -156,6 +164,29 @@ CLUMSY = [
 OPEN = [
     *(Attack(f"drop, renumber {at}", renumbered(without(at)), at) for at in range(SIZE - 1)),
     *(Attack(f"swap, renumber {at}", renumbered(swapped(at)), at) for at in range(SIZE - 1)),
+]
+# What alone would look like another entry; only a head between the two knows better.
+MISLEADING = [
+    *(
+        Attack(f"double, renumber {at}", renumbered([*LOG[: at + 1], *LOG[at:]]), at + 1)
+        for at in range(SIZE - 1)
+    ),
+    *(
+        Attack(
+            f"double for the next {at}",
+            renumbered([*LOG[: at + 1], LOG[at], *LOG[at + 2 :]]),
+            at + 1,
+        )
+        for at in range(SIZE - 1)
+    ),
+    *(
+        Attack(
+            f"begin anew at {at}",
+            [*LOG[:at], *cut_loose(relinked([*LOG[:at], *reversed(LOG[at:])]), at)],
+            at,
+        )
+        for at in range(1, SIZE)
+    ),
 ]
 THOROUGH = [
     *(
@@ -215,7 +246,9 @@ def test_the_chain_alone_finds_all_but_the_last_entry(attack: Attack) -> None:
     assert bad.last - bad.first <= (1 if bad.last == len(attack.texts) - 1 else 0)
 
 
-@pytest.mark.parametrize("attack", [*MUTATIONS, *CLUMSY, *OPEN, *THOROUGH], ids=by_name)
+@pytest.mark.parametrize(
+    "attack", [*MUTATIONS, *CLUMSY, *OPEN, *MISLEADING, *THOROUGH], ids=by_name
+)
 def test_the_heads_on_both_sides_enclose_the_first_bad_entry(attack: Attack) -> None:
     report = verify(attack.texts, *(head(size) for size in range(SIZE + 1)))
     assert report.bad is not None
@@ -272,6 +305,26 @@ def test_an_older_copy_that_went_on_is_found() -> None:
     bad = verify(went_on, head(3), head(6), head(9, went_on)).bad
     assert bad is not None
     assert (bad.fault, bad.first, bad.last) == (Fault.FORKED, 3, 5)
+
+
+def test_a_head_tells_which_of_the_last_two_entries_was_changed() -> None:
+    for at, field in ((SIZE - 2, "key"), (SIZE - 1, "previous")):
+        texts = [*LOG[:at], changed(LOG[at], **{field: OTHER[field]}), *LOG[at + 1 :]]
+        unsure, sure = verify(texts).bad, verify(texts, head()).bad
+        assert unsure is not None
+        assert sure is not None
+        assert (unsure.first, unsure.last) == (SIZE - 2, SIZE - 1)
+        assert (sure.first, sure.last) == (at, at)
+
+
+@pytest.mark.parametrize("at", range(SIZE - 1))
+def test_a_visible_fault_does_not_hide_a_forgery_before_it(at: int) -> None:
+    forged = relinked([*LOG[:at], changed(LOG[at], key="k"), *LOG[at + 1 :]])
+    for visible in range(at + 1, SIZE):
+        texts = [*forged[:visible], "not JSON", *forged[visible + 1 :]]
+        bad = verify(texts, head(at), head(visible)).bad
+        assert bad is not None
+        assert (bad.fault, bad.first, bad.last) == (Fault.REWRITTEN, at, visible - 1)
 
 
 def test_several_changes_name_the_first() -> None:
@@ -336,6 +389,31 @@ def test_a_record_that_no_log_can_hold_is_refused() -> None:
     ):
         with pytest.raises(BadInputError):
             msgspec.structs.replace(record(0), **{field: value}).check()
+
+
+def test_only_the_one_form_of_an_entry_is_read() -> None:
+    good = LOG[1]
+    assert AuditEntry.parse(good).text == good
+    for bad in (
+        good + " ",
+        good.replace(":", ": ", 1),
+        good.replace("{", '{"tenant":"mallory",', 1),
+        good.replace("}", ',"z":1}'),
+        good.replace('"alice"', '"\\u0061lice"'),
+        good.replace('"schema":1', '"schema":2'),
+        good.replace('"sequence":1', '"sequence":-1'),
+        good.replace('"sequence":1', '"sequence":1.0'),
+        good.replace('"outcome":"ok"', '"outcome":"fine"'),
+        good.replace('"version":1', '"version":"1"'),
+        good.replace(".000006Z", "Z"),
+        good.replace("Z", "+00:00"),
+        good.replace("2026-", "20-"),
+        changed(good, previous="x" * 64),
+        changed(good, payload_sha256=""),
+    ):
+        assert bad != good
+        with pytest.raises(BadInputError):
+            AuditEntry.parse(bad)
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40), st.integers(0, 2**31 - 1))

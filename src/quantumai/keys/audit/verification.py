@@ -85,6 +85,7 @@ class _Walk:
         # Entry i as entry i + 1 remembers it. If a head fits this tree and not the stored one,
         # then exactly the entries that differ between the two were changed.
         self._claimed = Frontier()
+        self._differs: int | None = None
         self._good: list[int] = []
         self._wrong: list[int] = []
         self._links = (NOTHING_BEFORE, NOTHING_BEFORE)  # what the last and the next entry carry
@@ -129,7 +130,7 @@ class _Walk:
 
     @property
     def _proven(self) -> int:
-        return max(self._good, default=0)
+        return self._good[-1] if self._good else 0  # they come in rising order
 
     def _look_at(self, at: int, entry: AuditEntry, *, is_copy: bool) -> None:
         before, expected = self._links
@@ -137,15 +138,11 @@ class _Walk:
         skips = at > 0 and entry.previous == before != expected
         if is_copy or self._proven >= at:
             skips = False  # then it is this entry that does not belong here
-        if entry.sequence != at:
-            if skips and entry.sequence == at - 1:
-                self._found(Fault.INSERTED, at - 1, f"entry {at} was written as entry {at - 1}")
-            else:
-                detail = f"in its place is what was written as entry {entry.sequence}"
-                self._found(Fault.REORDERED, at, detail)
-        elif skips:
-            detail = f"entry {at} follows the entry before this one"
-            self._found(Fault.INSERTED, at - 1, detail)
+        if skips:
+            self._found(Fault.INSERTED, at - 1, f"entry {at} follows the entry before this one")
+        elif entry.sequence != at:
+            detail = f"in its place is what was written as entry {entry.sequence}"
+            self._found(Fault.REORDERED, at, detail)
         elif entry.previous != expected:
             if at == 0:
                 self._found(Fault.CHANGED, 0, "it is first but follows another entry")
@@ -160,9 +157,9 @@ class _Walk:
         self._settled = True
         proven = self._proven >= at
         detail = f"entry {at} does not follow entry {at - 1}"
-        if proven or (follows is False and at not in self._wrong):
+        if proven or follows is False:
             self._bad = BadEntries(Fault.CHANGED, at, at, detail)
-        elif follows or at in self._wrong:
+        elif follows:
             self._bad = BadEntries(Fault.CHANGED, at - 1, at - 1, detail)
         else:
             self._bad = BadEntries(Fault.CHANGED, at - 1, at, f"{detail}: one of them was changed")
@@ -185,14 +182,16 @@ class _Walk:
             (self._good if root == self._stored.root() else self._wrong).append(size)
 
     def _claim(self, link: str) -> None:
+        if self._differs is None and link != self._links[1]:
+            self._differs = self._claimed.size
         self._claimed.add(bytes.fromhex(link))
-        size, at = self._claimed.size, self._break
-        if at is None or size < at or size not in self._wrong:
+        size, at = self._claimed.size, self._differs
+        if at is None or size not in self._wrong or self._claimed.root() not in self._roots[size]:
             return
-        if self._claimed.root() in self._roots[size]:
-            detail = f"the checkpoint of {size} entries holds with what entry {at} says of it"
-            self._settled = True
-            self._bad = BadEntries(Fault.CHANGED, at - 1, at - 1, detail)
+        self._settled = True
+        if self._bad is None or (self._bad.first, self._bad.last) != (at, at):
+            detail = f"the checkpoint of {size} entries holds with what entry {at + 1} says of it"
+            self._bad = BadEntries(Fault.CHANGED, at, at, detail)
 
     def _contradiction(self) -> BadEntries | None:
         """What the smallest head that does not hold says, if that lies before all else."""

@@ -14,11 +14,13 @@ from quantumai.keys.parameters import ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87
 AUTHORITY, STATEMENT, AUDIT = "authority", "statement", "audit"
 LEDGER_CLASSICAL, LEDGER_PQC = "ledger-ed25519", "ledger-ml-dsa-44"
 INTERNAL = Caller(HOME_TENANT, "quantumai")
+_ROTATE_AFTER_DAYS = 365
 BUILT_IN_POLICY = KeyPolicy(
+    rotate_after_days=_ROTATE_AFTER_DAYS,
     grants=(
         Grant((INTERNAL.principal,), ("sign",)),
         Grant(("*",), ("verify", "read", "manage")),
-    )
+    ),
 )
 
 
