@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from quantumai.bounded_reading import shown_path
 from quantumai.cli.options import AsJson
+from quantumai.cli.output_file import require_writable
 from quantumai.cli.terminal import OutputError, note, show, show_json
 from quantumai.errors import BadInputError
 
@@ -66,7 +65,7 @@ def run(
     from quantumai.services.wiring import catalogue_path, home_root, open_simulator
 
     if report is not None:
-        _require_writable(report, circuit)
+        require_writable(report, "the report", circuit, hint="give another --report; nothing ran")
     loaded = load_circuit_file(circuit)
     prepared = prepare_job(
         loaded,
@@ -116,42 +115,6 @@ def _whole_number(value: int | str) -> int:
             f"--shots must be a whole number, not {text[:60]!r}", hint="write it as 4000"
         )
     return int(text)
-
-
-def _require_writable(path: Path, circuit: Path) -> None:
-    """Raise `BadInputError` unless a file can be written at `path`; touches nothing."""
-    try:
-        reason = _why_not(path, circuit)
-    except OSError as error:
-        reason = str(error.strerror)
-    except ValueError as error:
-        reason = str(error)
-    if reason:
-        raise BadInputError(
-            f"cannot write the report {shown_path(path)}: {reason}",
-            hint="give another --report; nothing ran",
-        )
-
-
-def _why_not(path: Path, circuit: Path) -> str:
-    folder = path.absolute().parent
-    if path.is_dir():
-        reason = "it is a directory"
-    elif path.is_fifo() or path.is_socket():
-        reason = "it is no file"
-    elif path.exists() and circuit.exists() and path.samefile(circuit):
-        reason = "it is the circuit itself"
-    elif path.exists():
-        reason = "" if os.access(path, os.W_OK) else "it may not be written"
-    elif not folder.is_dir():
-        reason = f"there is no directory {shown_path(folder)}"
-    else:
-        reason = (
-            ""
-            if os.access(folder, os.W_OK | os.X_OK)
-            else f"{shown_path(folder)} may not be written"
-        )
-    return reason
 
 
 def _write(path: Path, text: str, job_id: str) -> None:

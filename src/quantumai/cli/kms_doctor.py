@@ -1,0 +1,72 @@
+"""`qai kms doctor`: whether the register of keys and the providers agree, and mending that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantumai.cli.options import AsJson
+from quantumai.cli.terminal import show, show_json, table, visible
+
+if TYPE_CHECKING:
+    from quantumai.keys.management.mending import Mended
+    from quantumai.keys.management.reconciliation import Finding
+
+
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Do what was begun to its end: make, rotate, destroy.")
+    ] = False,
+    destroy_orphans: Annotated[
+        bool,
+        typer.Option(
+            "--destroy-orphans",
+            help="With --repair: destroy keys in the provider that no key of this home has.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the register of keys with what the providers hold; exit 1 if something is left."""
+    from quantumai.errors import BadInputError
+    from quantumai.keys.management.mending import mend
+    from quantumai.keys.management.reconciliation import find
+    from quantumai.services.existing_home import open_existing_home
+
+    if destroy_orphans and not repair:
+        raise BadInputError("--destroy-orphans needs --repair", hint="give both")
+    with open_existing_home() as home:
+        parts = home.open_kms().parts
+        tried = mend(parts, find(parts), destroy_orphans=destroy_orphans) if repair else []
+        left = find(parts)
+    if as_json:
+        _show_json(tried, left)
+    else:
+        _show(tried, left)
+    raise typer.Exit(1 if left else 0)
+
+
+def _show_json(tried: list[Mended], left: list[Finding]) -> None:
+    from dataclasses import asdict
+
+    show_json(
+        {
+            "ok": not left,
+            "tried": [asdict(step) for step in tried],
+            "findings": [asdict(finding) for finding in left],
+        }
+    )
+
+
+def _show(tried: list[Mended], left: list[Finding]) -> None:
+    for step in tried:
+        how = f"failed: {visible(step.error)}" if step.error else "mended"
+        show(f"{_place(step.finding)}, {step.finding.kind}: {how}")
+    rows = [(_place(f), str(f.kind), f"{visible(f.detail)}. Do: {visible(f.advice)}") for f in left]
+    for line in table(("key", "found", "detail"), rows) if rows else ():
+        show(line)
+    show(f"{len(left)} left" if left else "register and providers agree")
+
+
+def _place(finding: Finding) -> str:
+    return visible(f"{finding.provider} {finding.handle}".strip())
