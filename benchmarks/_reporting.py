@@ -30,9 +30,12 @@ def in_words(measured: Mapping[str, float]) -> str:
     )
 
 
-def environment() -> dict[str, Any]:
+def environment(
+    packages: Sequence[str] = PACKAGES, threads: str = "one thread used"
+) -> dict[str, Any]:
     """The machine in words and the versions that matter."""
-    return {"machine": _machine(), "python": platform.python_version(), "versions": _versions()}
+    python = platform.python_version()
+    return {"machine": _machine(threads), "python": python, "versions": _versions(packages)}
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -46,14 +49,14 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     print()
 
 
-def print_json(result: Mapping[str, Any]) -> None:
-    """One object on one line, so that it can be read by a pipe."""
-    print(json.dumps({**result, **environment()}, sort_keys=True))
+def print_json(result: Mapping[str, Any], **shown: Any) -> None:
+    """One object on one line, so that it can be read by a pipe; `shown` as for `environment`."""
+    print(json.dumps({**result, **environment(**shown)}, sort_keys=True))
 
 
-def print_environment() -> None:
+def print_environment(**shown: Any) -> None:
     """The same as text."""
-    found = environment()
+    found = environment(**shown)
     packages = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     print(f"{found['machine']}; Python {found['python']}; {packages}")
 
@@ -62,9 +65,9 @@ def _cell(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -72,7 +75,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _machine() -> str:
+def _machine(threads: str) -> str:
     model = platform.processor() or "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -82,4 +85,4 @@ def _machine() -> str:
     load = (
         f", load average {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     )
-    return f"{model}, {platform.machine()}, {os.cpu_count()} cores, one thread used{load}"
+    return f"{model}, {platform.machine()}, {os.cpu_count()} cores, {threads}{load}"

@@ -26,7 +26,10 @@ def serve(
     ] = 8443,
     tokens: Annotated[Path | None, _TOKENS] = None,
 ) -> None:
-    """Serve the keys of this home over HTTP until interrupted."""
+    """Serve the keys of this home over HTTP until interrupted.
+
+    Every minute it destroys what is due, and anchors the audit log in the run ledger.
+    """
     import os
     import sys
 

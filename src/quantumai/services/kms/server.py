@@ -1,0 +1,68 @@
+"""uvicorn as the service needs it, and the addresses that it may listen on."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+from quantumai.errors import BadInputError, StorageError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn import Server
+
+# Longer than what clients keep a connection for, so that it is they who close it.
+KEEP_ALIVE_S = 75
+_STOP_S = 15  # above the deadline of a call, so that calls that are under way get their answer
+_BACKLOG = 1024
+
+
+def make_server(app: FastAPI) -> Server:
+    """A server for `app` that logs no requests: the audit log is their record."""
+    from uvicorn import Config, Server
+
+    return Server(
+        Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_STOP_S,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on a loopback address; port 0 lets the system choose.
+
+    Raises `BadInputError` for any other address: without TLS tokens and data keys would cross the
+    network in the clear.
+    """
+    address = _loopback(host)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        listener = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+        # asyncio does so only for sockets that it made itself. Connections inherit it; without it
+        # each answer waits 40 ms for the acknowledgement of its header.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise StorageError(f"cannot listen on {address} port {port}: {why}") from None
+
+
+def _loopback(host: str) -> str:
+    name = "127.0.0.1" if host == "localhost" else host
+    try:
+        if ipaddress.ip_address(name).is_loopback:
+            return name
+    except ValueError:
+        pass
+    raise BadInputError(
+        f"the service has no TLS yet and does not listen on {host[:80]!r}",
+        hint="use --host 127.0.0.1 and a proxy with TLS in front",
+    )
