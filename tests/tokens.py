@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from quantumai.keys.providers.pkcs11 import Pkcs11Keys
-from quantumai.keys.providers.pkcs11_token import Pkcs11Token, finalize_library
+from quantumai.keys.providers.pkcs11_library import finalize_library
+from quantumai.keys.providers.pkcs11_token import Pkcs11Token
 from quantumai.keys.providers.token_settings import TokenSettings
 from quantumai.keys.providers.token_setup import initialise_token
 from tests.servers import install_package
@@ -31,14 +32,20 @@ def token_library(kind: str) -> Path:
     return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout[:-1])
 
 
-def new_token(kind: str, folder: Path) -> TokenSettings:
-    """An initialised token in a new `folder`, with its PIN in the file `pin`."""
+def new_token(kind: str, folder: Path, slots: int = 1) -> TokenSettings:
+    """An initialised token in a new `folder`, with its PIN in the file `pin`.
+
+    With kryoptic as many slots show it as there are sessions; SoftHSM2 has one slot for a token.
+    """
     library = token_library(kind)
     store = folder / "store"
     store.mkdir(parents=True)
     configuration = folder / "conf"
     if kind == "kryoptic":
-        text = f'[[slots]]\nslot = 0\ndbtype = "sqlite"\ndbargs = "{store}/token.sqlite"\n'
+        text = "".join(
+            f'[[slots]]\nslot = {slot}\ndbtype = "sqlite"\ndbargs = "{store}/token.sqlite"\n'
+            for slot in range(slots)
+        )
         environment = {"KRYOPTIC_CONF": str(configuration)}
     else:
         text = f"directories.tokendir = {store}\nobjectstore.backend = file\n"
@@ -48,8 +55,9 @@ def new_token(kind: str, folder: Path) -> TokenSettings:
     pin.touch(0o600)
     pin.write_text(PIN + "\n")
     finalize_library(str(library))
-    initialise_token(library, environment, LABEL, PIN)
-    return TokenSettings(str(library), LABEL, "file:pin", environment)
+    shown = initialise_token(library, environment, LABEL, PIN)
+    assert shown == (slots if kind == "kryoptic" else 1)
+    return TokenSettings(str(library), LABEL, "file:pin", environment, slots=slots)
 
 
 def token_keys(settings: TokenSettings, folder: Path) -> Pkcs11Keys:

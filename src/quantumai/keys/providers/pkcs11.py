@@ -1,309 +1,249 @@
 """Keys in a PKCS#11 token: the private halves are made there and never leave it.
 
-The token itself is the record, so that all processes agree: a version is a public and a private
-object with the label `alias/version` and one id, `created_at/random`. As with the soft provider
-the state is derived: the highest version is active, the others are verify-only. A lock file
-keeps makers of keys and everyone else apart, on one machine; PKCS#11 has no create-only.
+Looking and signing share a lock between all processes of the machine; making and destroying keys
+take it alone (`token_lock`). A session keeps the objects of keys that it has used: what another
+process destroyed since, the token does not find any more when a signature begins (measured on
+kryoptic 1.5.4 and SoftHSM2 2.6.1), and after any error the key is looked for anew, once.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import secrets
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from quantumai.errors import (
-    BadInputError,
-    ConflictError,
-    KeyUnavailableError,
-    NotFoundError,
-    StorageError,
+from quantumai.errors import ConflictError, KeyUnavailableError, NotFoundError
+from quantumai.keys.parameters import ParameterSet, parameter_set
+from quantumai.keys.providers.circuit_breaker import CircuitBreaker
+from quantumai.keys.providers.pkcs11_keys import generate_pair, probe_token
+from quantumai.keys.providers.pkcs11_numbers import abilities_of
+from quantumai.keys.providers.pkcs11_objects import TokenObjects, new_object_id, objects_of
+from quantumai.keys.providers.pkcs11_token import (
+    Pkcs11Token,
+    PooledSession,
+    TokenAnswerError,
+    TokenStalledError,
 )
-from quantumai.keys.algorithms import ALGORITHMS, PublicKey, verify_signature
-from quantumai.keys.providers.pkcs11_keys import (
-    generate_pair,
-    probe_token,
-    probe_unreadable,
-    require_sealed,
-    sign_with,
-    spki_of_object,
-    supported_algorithms,
+from quantumai.keys.providers.pkcs11_use import decapsulate_with, sign_with
+from quantumai.keys.providers.port import Ability, ProviderKey, check_handle
+from quantumai.keys.providers.request_checks import (
+    require_ciphertext,
+    require_made,
+    require_mu,
+    require_signing,
 )
-from quantumai.keys.providers.pkcs11_token import Pkcs11Token
-from quantumai.keys.port import KeyRecord, KeyState
-
-if TYPE_CHECKING:
-    from pkcs11 import Session
+from quantumai.keys.providers.token_lock import TokenLock
+from quantumai.keys.providers.token_status import VALIDATION, TokenStatus, describe
 
 _T = TypeVar("_T")
-_ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_LABEL = re.compile(r"([a-z0-9][a-z0-9-]{0,62})/([1-9][0-9]{0,5})")
-_OBJECT_ID = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)/[0-9a-f]{16}")
-VALIDATION = (
-    "none certified: FIPS 204 and FIPS 186-5 algorithms in a PKCS#11 token, tested with vectors; "
-    "no CMVP certificate is claimed"
-)
-
-
-@dataclass(frozen=True)
-class _Version:
-    """One pair in the token, as far as it is public; its objects cannot be modified."""
-
-    alias: str
-    version: int
-    object_id: bytes
-    public: PublicKey
-
-    @property
-    def label(self) -> str:
-        return f"{self.alias}/{self.version}"
-
-
-@dataclass(frozen=True)
-class TokenStatus:
-    """What `qai kms token status` shows; `capabilities` says of each algorithm what it can do."""
-
-    label: str
-    manufacturer: str
-    model: str
-    library: str
-    validation: str
-    keys: int
-    capabilities: dict[str, str]
+_TRIAL_WAIT_S = 1.0
+_MOST_KNOWN_OBJECTS = 1024
 
 
 class Pkcs11Keys:
-    """`KeyProvider` on a token; safe for several processes of one machine at once.
+    """`KeyProvider` on a token; safe for several threads, and processes of one machine, at once.
 
-    `clock` returns aware UTC times; `lock_file` is the same for all processes that use the token.
+    `clock` returns aware UTC times, `monotonic_s` never goes back; `lock_file` is the same for all
+    processes that use the token. Calls wait at most five seconds for a session and for the lock.
     """
 
-    def __init__(self, token: Pkcs11Token, clock: Callable[[], datetime], lock_file: Path) -> None:
+    def __init__(
+        self,
+        token: Pkcs11Token,
+        clock: Callable[[], datetime],
+        lock_file: Path,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._token = token
         self._clock = clock
-        self._lock_file = lock_file
-        self._versions_by_id: dict[bytes, _Version] = {}
-        self._examined: set[bytes] = set()
-        self._supported: tuple[str, ...] | None = None
+        self._lock = TokenLock(lock_file)
+        self._breaker = CircuitBreaker(monotonic_s, (TokenAnswerError, TokenStalledError))
+        self._objects = TokenObjects()
+        self._abilities: dict[str, frozenset[Ability]] | None = None
 
     def __repr__(self) -> str:
         return f"Pkcs11Keys({self._token!r})"
+
+    @property
+    def name(self) -> str:
+        """Short name of the kind."""
+        return "pkcs11"
 
     @property
     def validation(self) -> str:
         """What stands behind the token's algorithms; no certificate."""
         return VALIDATION
 
-    @property
-    def supported(self) -> tuple[str, ...]:
-        """The algorithms that this token can make keys for."""
-        return self._serving()
+    def abilities(self) -> Mapping[str, frozenset[Ability]]:
+        """See `KeyProvider.abilities`: from the token's mechanisms, once it has been probed.
 
-    def create(self, alias: str, algorithm: str) -> KeyRecord:
-        """See `KeyProvider.create`."""
-        if not _ALIAS.fullmatch(alias):
-            raise BadInputError(f"not a key alias: {alias[:80]!r}", hint="use a-z, 0-9 and '-'")
-        if algorithm not in self._serving():
-            known = "this token makes no" if algorithm in ALGORITHMS else "no provider makes"
-            raise BadInputError(
-                f"{known} {algorithm[:40]} keys", hint=f"it makes {', '.join(self._serving())}"
-            )
-        if not self._records(alias):
-            with self._locked(fcntl.LOCK_EX):
-                if not self._records_now(alias):
-                    self._generate(alias, 1, algorithm)
-        record = self.current(alias)
-        if record.algorithm != algorithm:
-            raise ConflictError(f"key {alias} exists with algorithm {record.algorithm}")
-        return record
-
-    def rotate(self, alias: str) -> KeyRecord:
-        """See `KeyProvider.rotate`; of two rotations at once both return the one new version."""
-        former = self.current(alias)
-        with self._locked(fcntl.LOCK_EX):
-            if self._records_now(alias)[-1] == former:
-                self._generate(alias, former.version + 1, former.algorithm)
-        return self.current(alias)
-
-    def sign(self, key_id: str, message: bytes) -> bytes:
-        """See `KeyProvider.sign`."""
-        known = self._find(key_id)
-        self._serving()
-        signature = self._read(lambda session: self._sign_in(session, known, message))
-        # Outside the token: an answer that is wrong must not leave, and tokens err.
-        public = known.public
-        if not verify_signature(public.algorithm, public.spki_der, message, signature):
-            self._token.close()
-            raise KeyUnavailableError(f"key {known.alias} made a signature that does not verify")
-        return signature
-
-    def public_key(self, key_id: str) -> PublicKey:
-        """See `KeyProvider.public_key`."""
-        return self._find(key_id).public
-
-    def list(self) -> tuple[KeyRecord, ...]:
-        """See `KeyProvider.list`."""
-        self._serving()
-        found = self._read(self._pairs)
-        aliases = sorted({version.alias for version in found})
-        return tuple(record for alias in aliases for record in _records_of(alias, found))
-
-    def current(self, alias: str) -> KeyRecord:
-        """See `KeyProvider.current`."""
-        records = self._records(alias) if _ALIAS.fullmatch(alias) else ()
-        if not records:
-            raise NotFoundError(f"no key named {alias[:80]!r}", hint="create it first")
-        return records[-1]
-
-    def status(self) -> TokenStatus:
-        """Describe the token, after probing it. Raises as `list` does."""
-        supported = self._serving()
-        label, manufacturer, model, _ = self._token.information()
-        capabilities = {name: "sign" if name in supported else "no" for name in ALGORITHMS}
-        return TokenStatus(
-            label,
-            manufacturer,
-            model,
-            self._token.settings.library,
-            VALIDATION,
-            len(self.list()),
-            capabilities,
-        )
-
-    def _serving(self) -> tuple[str, ...]:
-        """What the token can make, once it has been probed; a token that leaks is refused."""
-        if self._supported is None:
-            supported = supported_algorithms(self._token.information()[3])
-            for kind in _one_of_each_kind(supported):
+        A token that lets private keys out is refused: `InsecureRefusedError`, here and at every
+        other call but `destroy`.
+        """
+        if self._abilities is None:
+            with self._breaker.guard():
+                found = abilities_of(self._token.information().mechanisms)
                 with self._token.session() as session:
-                    probe_token(session, kind)
+                    probe_token(session, frozenset(found))
                 # The probe provokes errors on purpose: nothing else happens in that session.
                 self._token.renew()
-            self._supported = supported
-        return self._supported
+            self._abilities = found
+        return self._abilities
 
-    def _records(self, alias: str) -> tuple[KeyRecord, ...]:
-        self._serving()
-        with self._locked(fcntl.LOCK_SH):
-            return self._records_now(alias)
+    def generate(self, handle: str, algorithm: str) -> ProviderKey:
+        """See `KeyProvider.generate`."""
+        check_handle(handle)
+        require_made(self.abilities(), algorithm)
+        found = self._read(lambda pooled: self._objects.find(pooled.now(), handle))
+        if found is None:
+            found = self._make(handle, algorithm)
+        if found.public_key.algorithm != algorithm:
+            raise ConflictError(f"key {handle} exists with algorithm {found.public_key.algorithm}")
+        return found
 
-    def _records_now(self, alias: str) -> tuple[KeyRecord, ...]:
-        return _records_of(alias, self._token.read(self._pairs))
+    def find(self, handle: str) -> ProviderKey:
+        """See `KeyProvider.find`."""
+        check_handle(handle)
+        self.abilities()
+        found = self._read(lambda pooled: self._objects.find(pooled.now(), handle))
+        if found is None:
+            raise _no_key(handle)
+        return found
 
-    def _read(self, action: Callable[[Session], _T]) -> _T:
-        with self._locked(fcntl.LOCK_SH):
-            return self._token.read(action)
+    def keys(self) -> tuple[ProviderKey, ...]:
+        """See `KeyProvider.keys`."""
+        self.abilities()
+        return self._read(lambda pooled: self._objects.all(pooled.now()))
 
-    def _find(self, key_id: str) -> _Version:
-        for version in tuple(self._versions_by_id.values()):
-            if version.public.key_id == key_id:
-                return version
-        self._serving()
-        for version in self._read(self._pairs):
-            if version.public.key_id == key_id:
-                return version
-        raise NotFoundError(f"no key {key_id[:16]!r}")
+    def sign(self, handle: str, message: bytes, context: bytes = b"") -> bytes:
+        """See `KeyProvider.sign`."""
+        check_handle(handle)
+        abilities = self.abilities()
 
-    def _pairs(self, session: Session, label: str | None = None) -> tuple[_Version, ...]:
-        """Our key versions in the token, or those with one label; halves of pairs do not count."""
-        from pkcs11 import Attribute, ObjectClass
+        def sign_in(pooled: PooledSession) -> bytes:
+            private, entry = self._usable(pooled, handle)
+            require_signing(abilities, entry.name, context)
+            return sign_with(private, entry, message, context)
 
-        wanted: dict[Attribute, Any] = {} if label is None else {Attribute.LABEL: label}
-        private = {
-            bytes(each[Attribute.ID])
-            for each in [*session.get_objects(wanted | {Attribute.CLASS: ObjectClass.PRIVATE_KEY})]
-        }
-        found = []
-        for each in [*session.get_objects(wanted | {Attribute.CLASS: ObjectClass.PUBLIC_KEY})]:
-            object_id = bytes(each[Attribute.ID])
-            if object_id not in private or not _OBJECT_ID.fullmatch(object_id):
-                continue
-            if object_id not in self._versions_by_id:
-                match = _LABEL.fullmatch(each[Attribute.LABEL])
-                if match is None:
-                    continue
-                public = PublicKey.of(*spki_of_object(each))  # type: ignore[arg-type]
-                self._versions_by_id[object_id] = _Version(
-                    match[1], int(match[2]), object_id, public
-                )
-            found.append(self._versions_by_id[object_id])
-        return tuple(found)
+        return self._read(sign_in)
 
-    def _sign_in(self, session: Session, known: _Version, message: bytes) -> bytes:
-        from pkcs11 import Attribute, ObjectClass
+    def sign_mu(self, handle: str, mu: bytes) -> bytes:
+        """See `KeyProvider.sign_mu`: PKCS#11 3.2 has no such mechanism, so it is refused."""
+        require_mu(self.abilities(), self.find(handle).public_key.algorithm, mu)
+        raise KeyUnavailableError("no PKCS#11 mechanism signs an external mu")
 
-        if self._pairs(session, f"{known.alias}/{known.version + 1}"):
-            raise KeyUnavailableError(
-                f"key {known.alias} version {known.version} is verify-only",
-                hint="sign with the current version",
-            )
-        wanted: dict[Attribute, Any] = {
-            Attribute.CLASS: ObjectClass.PRIVATE_KEY,
-            Attribute.ID: known.object_id,
-            Attribute.LABEL: known.label,
-        }
-        # Looked up each time: another process may have destroyed it.
-        objects = [*session.get_objects(wanted)]
-        if len(objects) != 1:
-            raise KeyUnavailableError(f"key {known.label} is no longer in the token")
-        private: Any = objects[0]
-        if known.object_id not in self._examined:
-            require_sealed(private)
-            probe_unreadable(private)
-            self._examined.add(known.object_id)
-        return sign_with(private, known.public.algorithm, message)
+    def decapsulate(self, handle: str, ciphertext: bytes) -> bytes:
+        """See `KeyProvider.decapsulate`."""
+        check_handle(handle)
+        abilities = self.abilities()
 
-    def _generate(self, alias: str, version: int, algorithm: str) -> None:
-        created_at = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
-        object_id = f"{created_at}/{secrets.token_hex(8)}".encode()
-        with self._token.session() as session:
-            generate_pair(session, algorithm, f"{alias}/{version}", object_id)
+        def decapsulate_in(pooled: PooledSession) -> bytes:
+            private, entry = self._usable(pooled, handle)
+            require_ciphertext(abilities, entry.name, ciphertext)
+            return decapsulate_with(private, ciphertext)
+
+        return self._read(decapsulate_in)
+
+    def destroy(self, handle: str) -> None:
+        """See `KeyProvider.destroy`: looked for afterwards in every slot that shows the token."""
+        check_handle(handle)
+        with self._changing() as pooled:
+            for each in objects_of(pooled.now(), handle):
+                each.destroy()
+            # What sessions of this process know of the key is forgotten.
+            self._token.renew()
+            with self._token.in_every_slot() as sessions:
+                left = sum(len(objects_of(session, handle)) for session in sessions)
+        if left:
+            raise KeyUnavailableError(f"key {handle} is still in the token", hint="try again")
+
+    def check(self) -> None:
+        """See `KeyProvider.check`."""
+        with self._breaker.guard() as trial, self._borrowed(trial) as pooled:
+            _look(pooled)
+
+    def renew(self) -> None:
+        """See `KeyProvider.renew`."""
+        self._token.renew()
+        self._objects = TokenObjects()
+        self._abilities = None
+
+    def status(self) -> TokenStatus:
+        """Describe the token, after probing it. Raises as `keys` does."""
+        abilities = self.abilities()
+        return describe(
+            self._token.information(),
+            self._token.settings,
+            abilities,
+            keys=len(self.keys()),
+            halves=self._read(lambda pooled: self._objects.halves(pooled.now())),
+        )
+
+    def _usable(self, pooled: PooledSession, handle: str) -> tuple[Any, ParameterSet]:
+        """The private object of a key in this session."""
+        known: tuple[Any, ParameterSet] | None = pooled.objects.get(handle)
+        if known is None:
+            found = self._objects.private_half(pooled.now(), handle)
+            if found is None:
+                raise _no_key(handle)
+            private, public = found
+            if len(pooled.objects) >= _MOST_KNOWN_OBJECTS:
+                pooled.objects.clear()
+            known = pooled.objects[handle] = (private, parameter_set(public.algorithm))
+        return known
+
+    def _make(self, handle: str, algorithm: str) -> ProviderKey:
+        with self._changing() as pooled:
+            session = pooled.now()
+            # Another process may have been first.
+            found = self._objects.find(session, handle)
+            if found is None:
+                generate_pair(session, algorithm, handle, new_object_id(self._clock()))
+                found = self._objects.find(session, handle)
+        if found is None:
+            raise KeyUnavailableError(f"the token does not show the key {handle} that it made")
+        return found
+
+    def _read(self, action: Callable[[PooledSession], _T]) -> _T:
+        """Do something that changes nothing; if the token answers with an error, once more.
+
+        The error may mean that the session was spoilt, or that another program took the object.
+        """
+        with self._breaker.guard() as trial:
+            try:
+                with self._borrowed(trial) as pooled, self._lock.shared():
+                    return action(pooled)
+            except TokenAnswerError:
+                with self._borrowed(trial) as pooled, self._lock.shared():
+                    pooled.objects.clear()
+                    return action(pooled)
 
     @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        """Hold the lock file: exclusively to make a key, shared to look.
+    def _changing(self) -> Iterator[PooledSession]:
+        with (
+            self._breaker.guard() as trial,
+            self._borrowed(trial) as pooled,
+            self._lock.exclusive(),
+        ):
+            yield pooled
 
-        Looking needs it too: while another process adds an object SoftHSM2 does not find others.
-        """
-        try:
-            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageError(f"cannot lock the token: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, kind)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-def _records_of(alias: str, found: tuple[_Version, ...]) -> tuple[KeyRecord, ...]:
-    versions = sorted((v for v in found if v.alias == alias), key=lambda v: v.version)
-    if [v.version for v in versions] != list(range(1, len(versions) + 1)):
-        raise KeyUnavailableError(f"versions of key {alias} are missing or doubled in the token")
-    return tuple(
-        KeyRecord(
-            key_id=v.public.key_id,
-            alias=v.alias,
-            version=v.version,
-            algorithm=v.public.algorithm,
-            state=KeyState.ACTIVE if v is versions[-1] else KeyState.VERIFY_ONLY,
-            created_at=v.object_id[:20].decode(),
-            public_key=v.public,
-        )
-        for v in versions
-    )
+    @contextmanager
+    def _borrowed(self, trial: bool) -> Iterator[PooledSession]:
+        with self._token.borrowed(_TRIAL_WAIT_S if trial else None) as pooled:
+            if trial:
+                _look(pooled)
+            yield pooled
 
 
-def _one_of_each_kind(supported: tuple[str, ...]) -> tuple[str, ...]:
-    """One algorithm for each kind of key object; the parameter sets of one kind are alike."""
-    kinds = {
-        name.rsplit("-", 1)[0] if name.startswith("ML-DSA") else name: name for name in supported
-    }
-    return tuple(kinds.values())
+def _look(pooled: PooledSession) -> None:
+    """Have the token look into its store: for nothing, but it has to answer."""
+    from pkcs11 import Attribute
+
+    list(pooled.now().get_objects({Attribute.LABEL: "quantumai-check"}))
+
+
+def _no_key(handle: str) -> NotFoundError:
+    return NotFoundError(f"no key {handle} in the token", hint="make it first")

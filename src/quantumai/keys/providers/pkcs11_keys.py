@@ -1,109 +1,60 @@
-"""Key pairs inside a token: how they are made, what is demanded of them, how they sign.
+"""Key pairs inside a token: how they are made, and what is demanded of them.
 
-Templates are fixed here: no caller's attribute reaches the token. PKCS#11 3.2 sections 4.9 (private
-keys), 6.3 (EC), 6.67 (ML-DSA).
+Templates are fixed here: no caller's attribute reaches the token. PKCS#11 3.2, section 4.9 (private
+keys).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from quantumai.errors import InsecureRefusedError, KeyUnavailableError
-from quantumai.keys import algorithms
+from quantumai.errors import InsecureRefusedError
+from quantumai.keys import parameters
+from quantumai.keys.parameters import Family, ParameterSet, parameter_set
+from quantumai.keys.providers.pkcs11_numbers import CURVES, KINDS, SET_NUMBERS
 
 if TYPE_CHECKING:
     from pkcs11 import PrivateKey, PublicKey, Session
-    from pkcs11.types import SignMixin
 
-# CKP_ML_DSA_44, _65, _87
-_PARAMETER_SETS = {algorithms.ML_DSA_44: 1, algorithms.ML_DSA_65: 2, algorithms.ML_DSA_87: 3}
-# DER object identifiers: 1.3.101.112 (RFC 8410), prime256v1 (RFC 5480)
-_CURVES = {
-    algorithms.ED25519: bytes.fromhex("06032b6570"),
-    algorithms.ECDSA_P256: bytes.fromhex("06082a8648ce3d030107"),
-}
-_POINT_BYTES = {algorithms.ED25519: 32, algorithms.ECDSA_P256: 65}
-
-
-@dataclass(frozen=True)
-class Mechanisms:
-    """Mechanism numbers that an algorithm needs: key pair generation and signing."""
-
-    generate: int
-    sign: int
-
-
-MECHANISMS = {
-    algorithms.ML_DSA_44: Mechanisms(0x1C, 0x1D),
-    algorithms.ML_DSA_65: Mechanisms(0x1C, 0x1D),
-    algorithms.ML_DSA_87: Mechanisms(0x1C, 0x1D),
-    algorithms.ED25519: Mechanisms(0x1055, 0x1057),
-    algorithms.ECDSA_P256: Mechanisms(0x1040, 0x1041),
-}
-
-
-def supported_algorithms(mechanisms: frozenset[int]) -> tuple[str, ...]:
-    """Which of our algorithms a token with these mechanisms can make and use."""
-    return tuple(
-        name for name, needs in MECHANISMS.items() if {needs.generate, needs.sign} <= mechanisms
-    )
+_RSA_BITS = 3072
+# The probe is about the kind of object, so its keys are the quickest of their kind.
+_PROBE_RSA_BITS = 2048
+_PROBES = (
+    parameters.ML_DSA_44,
+    "SLH-DSA-SHA2-128f",
+    parameters.ML_KEM_512,
+    parameters.ED25519,
+    parameters.ECDSA_P256,
+    parameters.RSA_3072_PSS,
+)
 
 
 def generate_pair(
-    session: Session, algorithm: str, label: str, object_id: bytes, *, store: bool = True
+    session: Session, algorithm: str, label: str, object_id: bytes
 ) -> tuple[PublicKey, PrivateKey]:
-    """Make a key pair and demand that it never was and never will be readable.
+    """Make a key pair in the token and demand that it never was and never will be readable.
 
     A pair that does not keep the demands is destroyed and `InsecureRefusedError` raised.
     """
-    from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
-
-    options: dict[str, Any] = {
-        "id": object_id,
-        "label": label,
-        "store": store,
-        "capabilities": MechanismFlag.SIGN | MechanismFlag.VERIFY,
-        "public_template": {
-            Attribute.PRIVATE: False,
-            Attribute.COPYABLE: False,
-            Attribute.MODIFIABLE: False,
-        },
-        "private_template": _private_template(),
-    }
-    if algorithm in _PARAMETER_SETS:
-        options["public_template"][Attribute.PARAMETER_SET] = _PARAMETER_SETS[algorithm]
-        public, private = session.generate_keypair(KeyType.ML_DSA, **options)
-    else:
-        edwards = algorithm == algorithms.ED25519
-        domain = session.create_domain_parameters(
-            KeyType.EC_EDWARDS if edwards else KeyType.EC,
-            {Attribute.EC_PARAMS: _CURVES[algorithm]},
-            local=True,
-        )
-        mechanism = Mechanism.EC_EDWARDS_KEY_PAIR_GEN if edwards else Mechanism.EC_KEY_PAIR_GEN
-        public, private = domain.generate_keypair(mechanism=mechanism, **options)
-    try:
-        require_sealed(private, stored=store)
-        probe_unreadable(private)
-    except BaseException:
-        private.destroy()
-        public.destroy()
-        raise
-    return public, private
+    return _generate(session, parameter_set(algorithm), label, object_id, stored=True)
 
 
-def _private_template() -> dict[Any, bool]:
-    from pkcs11 import Attribute
+def probe_token(session: Session, algorithms: frozenset[str]) -> None:
+    """Make a key of each kind that lives only in this session, and try to get it out.
 
-    return {
-        Attribute.PRIVATE: True,
-        Attribute.SENSITIVE: True,
-        Attribute.EXTRACTABLE: False,
-        Attribute.COPYABLE: False,
-        Attribute.MODIFIABLE: False,
-    }
+    Raises `InsecureRefusedError` if the token lets one out.
+    """
+    for algorithm in _PROBES:
+        if algorithm in algorithms:
+            entry = parameter_set(algorithm)
+            public, private = _generate(
+                session, entry, "quantumai-probe", b"quantumai-probe", stored=False
+            )
+            try:
+                _require_no_readable_copy(private)
+            finally:
+                private.destroy()
+                public.destroy()
 
 
 def require_sealed(private: PrivateKey, *, stored: bool = True) -> None:
@@ -136,14 +87,30 @@ def require_sealed(private: PrivateKey, *, stored: bool = True) -> None:
             )
 
 
+def secret_attributes() -> tuple[Any, ...]:
+    """The attributes that hold a private key or a part of one."""
+    from pkcs11 import Attribute
+
+    return (
+        Attribute.VALUE,
+        Attribute.SEED,
+        Attribute.PRIVATE_EXPONENT,
+        Attribute.PRIME_1,
+        Attribute.PRIME_2,
+        Attribute.EXPONENT_1,
+        Attribute.EXPONENT_2,
+        Attribute.COEFFICIENT,
+    )
+
+
 def probe_unreadable(private: PrivateKey) -> None:
     """Try to read the secret parts; `InsecureRefusedError` if the token hands one out.
 
     Early releases of kryoptic gave VALUE and SEED of ML-DSA keys to anyone logged in.
     """
-    from pkcs11 import Attribute, AttributeSensitive, AttributeTypeInvalid
+    from pkcs11 import AttributeSensitive, AttributeTypeInvalid
 
-    for attribute in (Attribute.VALUE, Attribute.SEED, Attribute.PRIVATE_EXPONENT):
+    for attribute in secret_attributes():
         try:
             _ = private[attribute]
         except (AttributeSensitive, AttributeTypeInvalid):
@@ -154,57 +121,72 @@ def probe_unreadable(private: PrivateKey) -> None:
         )
 
 
-def probe_token(session: Session, algorithm: str) -> None:
-    """Make a key that lives only in this session and try to get it out of the token."""
-    from pkcs11 import Attribute, PKCS11Error
+def _generate(
+    session: Session, entry: ParameterSet, label: str, object_id: bytes, *, stored: bool
+) -> tuple[PublicKey, PrivateKey]:
+    from pkcs11 import Attribute, MechanismFlag
 
-    public, private = generate_pair(session, algorithm, "quantumai-probe", b"probe", store=False)
+    public_template = {
+        Attribute.PRIVATE: False,
+        Attribute.COPYABLE: False,
+        Attribute.MODIFIABLE: False,
+    } | _parameters(entry)
+    bits = (_RSA_BITS if stored else _PROBE_RSA_BITS) if entry.family is Family.RSA_PSS else None
+    kind = KINDS[entry.family]
+    # For ML-KEM python-pkcs11 itself adds what such a key is for.
+    signing = MechanismFlag.SIGN | MechanismFlag.VERIFY
+    public, private = session.generate_keypair(
+        kind.type_member,
+        bits,
+        mechanism=kind.generate_mechanism,
+        id=object_id,
+        label=label,
+        store=stored,
+        capabilities=signing if entry.signs else MechanismFlag(0),
+        public_template=public_template,
+        private_template=_private_template(),
+    )
     try:
-        for change in ({Attribute.EXTRACTABLE: True}, {Attribute.SENSITIVE: False}):
-            try:
-                private.copy(change)
-            except PKCS11Error:
-                continue
-            raise InsecureRefusedError(
-                "the token makes readable copies of keys",
-                hint="use a newer version of the token, and new keys",
-            )
-    finally:
+        require_sealed(private, stored=stored)
+        probe_unreadable(private)
+    except BaseException:
         private.destroy()
         public.destroy()
+        raise
+    return public, private
 
 
-def spki_of_object(public: PublicKey) -> tuple[str, bytes]:
-    """Algorithm and DER SubjectPublicKeyInfo of a public key object in the token."""
-    from pkcs11 import Attribute, KeyType
+def _parameters(entry: ParameterSet) -> dict[Any, Any]:
+    from pkcs11 import Attribute
 
-    if public[Attribute.KEY_TYPE] == KeyType.ML_DSA:
-        wanted = public[Attribute.PARAMETER_SET]
-        algorithm = next(name for name, number in _PARAMETER_SETS.items() if number == wanted)
-        return algorithm, algorithms.spki_of_raw(algorithm, bytes(public[Attribute.VALUE]))
-    parameters = bytes(public[Attribute.EC_PARAMS])
-    found = [name for name, oid in _CURVES.items() if oid == parameters]
-    if not found:
-        raise KeyUnavailableError("a key in the token is on a curve that is not supported")
-    point = bytes(public[Attribute.EC_POINT])
-    size = _POINT_BYTES[found[0]]
-    # A DER OCTET STRING; some tokens give Edwards points bare.
-    if len(point) == size + 2 and point[:2] == bytes([4, size]):
-        point = point[2:]
-    return found[0], algorithms.spki_of_raw(found[0], point)
+    if entry.name in CURVES:
+        return {Attribute.EC_PARAMS: CURVES[entry.name]}
+    if entry.name in SET_NUMBERS:
+        return {Attribute.PARAMETER_SET: SET_NUMBERS[entry.name]}
+    return {}
 
 
-def sign_with(private: SignMixin, algorithm: str, message: bytes) -> bytes:
-    """Sign inside the token; ECDSA comes out in DER (RFC 3279), as everywhere else."""
-    from pkcs11 import Mechanism
+def _private_template() -> dict[Any, bool]:
+    from pkcs11 import Attribute
 
-    if algorithm == algorithms.ECDSA_P256:
-        from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+    return {
+        Attribute.PRIVATE: True,
+        Attribute.SENSITIVE: True,
+        Attribute.EXTRACTABLE: False,
+        Attribute.COPYABLE: False,
+        Attribute.MODIFIABLE: False,
+    }
 
-        raw = private.sign(sha256(message).digest(), mechanism=Mechanism.ECDSA)
-        half = len(raw) // 2
-        return encode_dss_signature(
-            int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
+
+def _require_no_readable_copy(private: PrivateKey) -> None:
+    from pkcs11 import Attribute, PKCS11Error
+
+    for change in ({Attribute.EXTRACTABLE: True}, {Attribute.SENSITIVE: False}):
+        try:
+            private.copy(change)
+        except PKCS11Error:
+            continue
+        raise InsecureRefusedError(
+            "the token makes readable copies of keys",
+            hint="use a newer version of the token, and new keys",
         )
-    mechanism = Mechanism.EDDSA if algorithm == algorithms.ED25519 else Mechanism.ML_DSA
-    return bytes(private.sign(message, mechanism=mechanism))

@@ -17,7 +17,8 @@ import msgspec
 from quantumai.errors import BadInputError
 from quantumai.keys.algorithms import PublicKey
 
-_HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[1-9][0-9]{0,5}")
+# A name of 63 characters, and room for what tells tenants apart.
+_HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,94}/[1-9][0-9]{0,5}")
 
 
 class Ability(StrEnum):
