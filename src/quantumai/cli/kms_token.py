@@ -18,8 +18,22 @@ app = group("The token of this home, or what it has instead.")
 def init(
     library: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="PKCS#11 library (default: what `make token` built)."),
+        typer.Option(
+            metavar="FILE",
+            help="PKCS#11 library (default: what `make token` built, else the wheel's).",
+        ),
     ] = None,
+    slots: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="Calls that the token works on at once.")
+    ] = 2,
+    pin: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="Where the PIN comes from, now and later: file:PATH, fd:NUMBER or command:LINE "
+            "(default: one that is made here, in a file of the home). Never the PIN itself.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Initialise a token for this home, which then signs with it."""
@@ -27,7 +41,7 @@ def init(
     from quantumai.services.wiring import home_root
 
     root = home_root()
-    settings = init_home_token(root, library)
+    settings = init_home_token(root, library, slots=slots, pin=pin)
     if as_json:
         show_json(
             {

@@ -47,6 +47,7 @@ class Home:
     objects: LocalObjects
     open_kms: Callable[[], Kms]
     open_sealer: Callable[[], Sealer]
+    connections: list[SqlDatabase]
 
     def desk(self) -> Desk:
         """The ports for jobs; jobs that a dead process left are marked failed first."""
@@ -76,8 +77,9 @@ class Home:
         return open_fleet(catalogue, read_snapshot, self.database, self.objects)
 
     def close(self) -> None:
-        """Give the database connection back."""
-        self.database.close()
+        """Give the database connections back."""
+        for connection in self.connections:
+            connection.close()
 
     def __enter__(self) -> Home:
         return self
@@ -124,12 +126,15 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
         )
     objects = LocalObjects(folder / "objects")
     database = open_database(sqlite_url(database_path))
+    connections = [database]
 
     @cache
     def open_home_kms() -> Kms:
         from quantumai.keys.management.kms import open_kms
 
-        return open_kms(database, open_providers(folder, settings), utc_now)
+        providers = open_providers(folder, settings)
+        connections.append(open_database(sqlite_url(database_path)))
+        return open_kms(database, providers, utc_now, audit_database=connections[-1])
 
     @cache
     def open_home_sealer() -> Sealer:
@@ -139,7 +144,7 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
         keys = open_home_kms().internal()
         return open_sealer(keys, objects, utc_now, least_size=leaves_handed_out(database))
 
-    return Home(folder, database, objects, open_home_kms, open_home_sealer)
+    return Home(folder, database, objects, open_home_kms, open_home_sealer, connections)
 
 
 def open_token_keys(root: Path) -> Pkcs11Keys:

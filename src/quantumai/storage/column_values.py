@@ -17,6 +17,8 @@ from quantumai.canonical import canonical_json
 from quantumai.errors import BadInputError, StorageError
 from quantumai.storage.schema import Kind
 
+# What is read of these kinds is the port's value already.
+UNCHANGED_KINDS = frozenset({Kind.TEXT, Kind.UUID, Kind.INTEGER, Kind.BIGINT})
 _RANGES = {Kind.INTEGER: 2**31, Kind.BIGINT: 2**63}
 # An odd number of backslashes before u0000: the escaped NUL, which JSONB refuses.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from quantumai.errors import BadInputError, ConflictError, StorageError
-from quantumai.storage.column_values import from_column, to_column
+from quantumai.storage.column_values import UNCHANGED_KINDS, from_column, to_column
 from quantumai.storage.database import Database, Row
 from quantumai.storage.dialects import Dialect, postgres_dialect, sqlite_dialect
 from quantumai.storage.migration import ensure_schema, sqlite_path
@@ -47,6 +47,7 @@ class SqlDatabase(Database):
         self._closed = False
         self._depth = 0
         self._broken = False
+        self._selects: dict[str, str] = {}  # by table; putting one together costs as much as asking
         self._connection: Any = self._guarded(dialect.connect)
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
@@ -84,9 +85,8 @@ class SqlDatabase(Database):
     ) -> list[Row]:
         """See `Database.select`."""
         known = _table(table)
-        names = [self._dialect.read(kind, name) for name, kind in known.columns.items()]
         condition, values = self._condition(known, where or {})
-        sql = f"SELECT {', '.join(names)} FROM {known.name}{condition}"
+        sql = self._select_from(known) + condition
         if order_by is not None:
             sql += self._ordering(known, order_by)
         if limit is not None:
@@ -98,7 +98,7 @@ class SqlDatabase(Database):
             fetched = self._guarded(self._execute(sql, values).fetchall)
         return [
             {
-                name: from_column(kind, value)
+                name: value if kind in UNCHANGED_KINDS else from_column(kind, value)
                 for (name, kind), value in zip(known.columns.items(), row, strict=True)
             }
             for row in fetched
@@ -175,6 +175,12 @@ class SqlDatabase(Database):
         except self._dialect.errors as error:
             self._broken = True
             raise self._dialect.translate(error) from None
+
+    def _select_from(self, table: Table) -> str:
+        if table.name not in self._selects:
+            names = [self._dialect.read(kind, name) for name, kind in table.columns.items()]
+            self._selects[table.name] = f"SELECT {', '.join(names)} FROM {table.name}"
+        return self._selects[table.name]
 
     def _insert_into(self, table: Table, names: list[str]) -> str:
         marks = ", ".join([self._dialect.mark] * len(names))

@@ -36,6 +36,9 @@ class AuditLog:
     `on_commit` is called inside each writing transaction with all its new entries, before it is
     committed: what it changes in the same database stands or falls with them. If it raises, none
     of the calls in that transaction is logged, so it should only raise where the database does.
+
+    `apart` is the same log over a connection of its own. `append` then writes there, and whoever
+    reads the database meanwhile need not wait until the disk has it.
     """
 
     def __init__(
@@ -44,8 +47,10 @@ class AuditLog:
         clock: Callable[[], datetime],
         on_commit: Callable[[Sequence[AuditEntry]], None] = _nothing,
         monotonic: Callable[[], float] = time.monotonic,
+        apart: AuditLog | None = None,
     ) -> None:
         self._database = database
+        self._apart = apart
         self._clock = clock
         self._on_commit = on_commit
         self._monotonic = monotonic
@@ -64,6 +69,8 @@ class AuditLog:
         the log cannot hold, `LedgerError` if entries that this process wrote are gone, and
         `StorageError` for all else; nothing is then logged, and the call must be refused.
         """
+        if self._apart is not None:
+            return self._apart.append(*records)
         for record in records:
             record.check()
         return self._commits.submit(records)

@@ -30,14 +30,22 @@ def open_kms(
     providers: Sequence[KeyProvider],
     clock: Callable[[], datetime],
     monotonic_s: Callable[[], float] = time.monotonic,
+    audit_database: Database | None = None,
 ) -> Kms:
-    """The KMS over a database at the expected schema; the first provider makes new keys."""
+    """The KMS over a database at the expected schema; the first provider makes new keys.
+
+    With `audit_database`, another connection to the same database, calls that read need not wait
+    for the disk to have the audit entries of others.
+    """
     register = KeyRegister(database)
+    apart = None
+    if audit_database is not None:
+        apart = AuditLog(audit_database, clock, KeyRegister(audit_database).count_uses)
     return Kms(
         KmsParts(
             database=database,
             register=register,
-            audit=AuditLog(database, clock, register.count_uses),
+            audit=AuditLog(database, clock, register.count_uses, apart=apart),
             providers={provider.name: provider for provider in providers},
             default_provider=providers[0].name,
             rates=RateLimits(monotonic_s),
