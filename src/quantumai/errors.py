@@ -62,6 +62,7 @@ class TokenBusyError(KeyUnavailableError):
     """The token is slow or dead; `retry_after_s` says when to try again."""
 
     code = "token-busy"
+    exit_code = 13
     retryable = True
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0, hint: str = "") -> None:
@@ -73,6 +74,7 @@ class DeniedError(QuantumAIError):
     """The caller may not do this: policy, purpose or the key's state forbids it."""
 
     code = "denied"
+    exit_code = 12
 
 
 class ApprovalNeededError(QuantumAIError):
@@ -86,6 +88,7 @@ class RateLimitedError(QuantumAIError):
     """The key's policy allows fewer calls a minute; `retry_after_s` says when the next is."""
 
     code = "rate-limited"
+    exit_code = 13
     retryable = True
 
     def __init__(self, message: str, *, retry_after_s: float, hint: str = "") -> None:

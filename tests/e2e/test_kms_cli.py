@@ -209,7 +209,7 @@ def test_a_destroyed_key_is_gone_after_its_waiting_period(
         for principal in ("alice", "bob"):
             desk.kms("keys", "destroy", name, "--waiting-days", 1, "--as", principal)
         assert desk.state(name) == "destroy-scheduled"
-        assert desk.kms("sign", name, desk.folder / "file", "--out", desk.folder / "s").code == 1
+        assert desk.kms("sign", name, desk.folder / "file", "--out", desk.folder / "s").code == 12
     desk.ok("keys", "cancel-destroy", kept)
     assert desk.state(kept) == "disabled"
     desk.ok("keys", "enable", kept)
@@ -236,7 +236,7 @@ def test_a_key_lives(desk: Desk) -> None:
     assert not library_verifies("ML-DSA-65", first, MESSAGE, desk.sign(name))
     desk.ok("keys", "disable", name)
     refused = desk.kms("sign", name, desk.folder / "file", "--out", desk.folder / "never")
-    assert (refused.code, (desk.folder / "never").exists()) == (1, False)
+    assert (refused.code, (desk.folder / "never").exists()) == (12, False)
     desk.ok("keys", "enable", name, "--version", 2)
     usage = desk.ok("keys", "show", name, "--json").json["usage"]
     assert (usage["version"], usage["uses"]) == (2, 1)
@@ -303,8 +303,8 @@ def test_a_policy_binds_the_command_line_too(desk: Desk) -> None:
     desk.ok(*make, "--policy", policy)
     sign = ("sign", "granted", desk.folder / "file", "--out", desk.folder / "sig")
     desk.ok(*sign, "--as", "ci")
-    assert desk.kms(*sign, "--as", "alice").code == 1
-    assert desk.kms("keys", "show", "granted", "--as", "ci").code == 1
+    assert desk.kms(*sign, "--as", "alice").code == 12
+    assert desk.kms("keys", "show", "granted", "--as", "ci").code == 12
     assert [e["outcome"] for e in desk.calls("sign") if e["key"] == "granted"] == ["ok", "denied"]
 
 
@@ -314,7 +314,7 @@ def test_output_files_are_whole_or_as_they_were(desk: Desk) -> None:
     target = out / "sig"
     target.write_bytes(b"former")
     desk.ok("keys", "disable", name)
-    assert desk.kms("sign", name, desk.folder / "file", "--out", target).code == 1
+    assert desk.kms("sign", name, desk.folder / "file", "--out", target).code == 12
     assert target.read_bytes() == b"former"
     desk.ok("keys", "enable", name)
     link = out / "link"
