@@ -148,7 +148,7 @@ def _evidence(report: JobReport) -> Iterator[str]:
     yield heading("verified" if report.verified else "NOT VERIFIED")
     for check in report.checks:
         status = {"ok": "ok", "failed": "FAILED"}.get(str(check["status"]), "not checked")
-        first, *rest = wrapped(str(check["detail"]), " " * 27)
+        first, *rest = wrapped(str(check["detail"]), " " * 28)
         yield f"  {status:<11}  {check['name']:<11}  {first.lstrip()}"
         yield from rest
     yield ""
