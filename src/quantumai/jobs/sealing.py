@@ -24,8 +24,7 @@ def seal_decision(desk: Desk, decision: Decision, digests: Mapping[str, str]) ->
     """
     sealer = desk.open_sealer()
     statement = build_statement(digests, SCHEDULER_DECISION, decision.to_json())
-    envelope = sealer.sign(statement)
-    return envelope, sealer.log("scheduler-decision", envelope)
+    return sealer.seal("scheduler-decision", statement)
 
 
 def seal_manifest(
@@ -53,8 +52,8 @@ def seal_manifest(
         policy_digest=decision.policy_digest,
         request_sha256=request.sha256,
     )
-    envelope = sealer.sign(build_run_manifest(manifest, digests))
-    index = sealer.log_with_audit_head("run-manifest", envelope)
+    statement = build_run_manifest(manifest, digests)
+    envelope, index = sealer.seal("run-manifest", statement, anchor_audit=True)
     desk.objects.put_once(proof_key(decision.job_id), sealer.proof(index, envelope))
     desk.objects.put_once(manifest_key(decision.job_id), envelope)
     return envelope, index

@@ -117,7 +117,8 @@ class KeyEventHistory:
     def up_to(self, size: int, authority: Iterable[PublicKey]) -> list[LoggedEvent]:
         """Events among the first `size` leaves, each checked to be signed by `authority`.
 
-        An authority that was compromised is believed up to the leaf that says so. Raises `LedgerError` for a missing or forged event.
+        An authority that was compromised is believed up to the leaf that says so. Raises
+        `LedgerError` for a missing or forged event.
         """
         if size > self._seen:
             known = {key.key_id: key for key in authority}

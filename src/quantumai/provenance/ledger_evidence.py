@@ -16,6 +16,7 @@ from quantumai.provenance.report import Check, ExitCode, failed, not_checked, pa
 from quantumai.provenance.trust import StatementKey, TrustFile
 
 _NAME = "key-valid"
+_POST_QUANTUM = AlgorithmClass.POST_QUANTUM
 
 
 def check_ledger_proof(
@@ -44,16 +45,24 @@ def check_ledger_proof(
 
 
 def check_key_valid(
-    proof: LedgerProof, head: TreeHead, trust: TrustFile, holding: list[StatementKey]
+    proof: LedgerProof,
+    head: TreeHead,
+    trust: TrustFile,
+    mode: CryptoMode,
+    holding: list[StatementKey],
 ) -> Check:
-    """Whether each key whose signature holds counted at the proof's leaf."""
+    """Whether keys whose signatures hold counted at the proof's leaf, enough of them for the mode.
+
+    In the overlap of a rotation two keys sign; one that is void does not spoil the other. In every
+    mode but classical a post-quantum key has to count.
+    """
     if not holding:
         return not_checked(_NAME, "no signature was found to hold")
-    stood_behind = []
+    counting, stood_behind, problems = [], [], []
     for key in holding:
         if not key.covers(proof.index):
-            detail = f"leaf {proof.index} is outside the key's window in the trust file"
-            return failed(_NAME, detail, ExitCode.KEY_NOT_VALID)
+            problems.append(f"leaf {proof.index} is outside the key's window in the trust file")
+            continue
         try:
             status = _status_of(key.key_id, proof.key_status, head, trust)
         except (BadInputError, LedgerError) as error:
@@ -61,12 +70,19 @@ def check_key_valid(
         if status is None:
             return not_checked(_NAME, f"the proof has no status of key {key.key_id[:16]}")
         if problem := status.problem_at(proof.index):
-            return failed(_NAME, problem, ExitCode.KEY_NOT_VALID)
+            problems.append(problem)
+            continue
+        counting.append(key)
         if status.provider:
-            stood_behind.append(f"; key {key.key_id[:16]} in {status.provider}: validation ")
-            stood_behind.append(status.validation)
-    detail = f"active at leaf {proof.index}, as the authority signed at {head.size}"
-    return passed(_NAME, detail + "".join(stood_behind))
+            where = f"key {key.key_id[:16]} in {status.provider}: validation {status.validation}"
+            stood_behind.append(where)
+    classes = {algorithm_class(key.algorithm) for key in counting}
+    if not counting or (mode is not CryptoMode.CLASSICAL and _POST_QUANTUM not in classes):
+        lacking = "; ".join(problems) or "no post-quantum key counts"
+        return failed(_NAME, lacking, ExitCode.KEY_NOT_VALID)
+    active = f"active at leaf {proof.index}, as the authority signed at {head.size}"
+    ignored = [f"a further signature does not count: {problem}" for problem in problems]
+    return passed(_NAME, "; ".join([active, *stood_behind, *ignored]))
 
 
 def _status_of(

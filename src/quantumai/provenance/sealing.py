@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from quantumai.canonical import sha256_hex
@@ -27,11 +28,13 @@ from quantumai.provenance.key_announcements import (
 from quantumai.provenance.key_events import (
     KeyEvent,
     KeyEventHistory,
+    KeyEventKind,
     LoggedEvent,
     build_key_event,
     key_status,
     store_event,
 )
+from quantumai.provenance.key_rotations import ROOT, rotation_problems
 from quantumai.provenance.key_status import build_key_status
 from quantumai.provenance.ledger import Ledger
 from quantumai.provenance.note import Note
@@ -115,6 +118,34 @@ class Sealer:
             self.ensure_ready()
         return signed.data
 
+    def seal(
+        self, leaf_type: str, statement: bytes, *, anchor_audit: bool = False
+    ) -> tuple[bytes, int]:
+        """Sign and log in one: the envelope, and the index of its leaf.
+
+        The leaf lies where the keys that signed count, whoever rotates them meanwhile. With
+        `anchor_audit` the audit log's head is anchored in the same commit.
+        """
+        envelope = self.sign(statement)
+        while True:
+            size = self.ledger.size()
+            # Looked at after the size: a retirement that comes later finds the ledger grown.
+            if not self._all_active(envelope):
+                envelope = self.sign(statement)
+                continue
+            leaves = [Leaf(leaf_type, 1, sha256_hex(envelope))]
+            if anchor_audit:
+                leaves.append(self.audit_leaf())
+            try:
+                index = self.ledger.append(leaves, at_size=size)[0]
+            except ConflictError:
+                continue
+            return envelope, index
+
+    def _all_active(self, envelope: bytes) -> bool:
+        active = {k.key_id for k in self.keys.every_version() if k.state is KeyState.ACTIVE}
+        return active.issuperset(s.key_id for s in parse_envelope(envelope).signatures)
+
     def log(self, leaf_type: str, envelope: bytes) -> int:
         """Append one envelope's leaf, durably, and return its index."""
         return self.log_all([(leaf_type, envelope)])[0]
@@ -122,11 +153,6 @@ class Sealer:
     def log_all(self, leaves: Sequence[tuple[str, bytes]]) -> list[int]:
         """Append the leaves of several envelopes in one commit; return their indices."""
         return self.ledger.append([Leaf(kind, 1, sha256_hex(data)) for kind, data in leaves])
-
-    def log_with_audit_head(self, leaf_type: str, envelope: bytes) -> int:
-        """As `log`, with the audit log's head anchored in the same commit."""
-        leaf = Leaf(leaf_type, 1, sha256_hex(envelope))
-        return self.ledger.append([leaf, self.audit_leaf()])[0]
 
     def audit_leaf(self) -> Leaf:
         """The leaf of a fresh, stored checkpoint of the audit log."""
@@ -143,6 +169,31 @@ class Sealer:
             statuses.append(self._signed(AUTHORITY, build_key_status(status)))
         path = self.ledger.inclusion_proof(index, head.size)
         return LedgerProof(index, tuple(path), checkpoint, tuple(statuses)).data
+
+    def announce_root(self, public: PublicKey) -> None:
+        """Log the root's public key, so that everybody knows who may vouch in an emergency."""
+        while True:
+            size = self.ledger.size()
+            if any(logged.event.alias == ROOT for logged in self._events(size)):
+                return
+            event = KeyEvent(
+                event=KeyEventKind.ACTIVATION,
+                key_id=public.key_id,
+                alias=ROOT,
+                key_version=1,
+                algorithm=public.algorithm,
+                spki=public.spki,
+                created_at=self._now(),
+            )
+            leaf = store_event(self._objects, self._by_authority(event))
+            with suppress(ConflictError):
+                self.ledger.append([leaf], at_size=size)
+
+    def verify_ledger(self) -> list[str]:
+        """Recheck everything in the ledger, rotations of keys included; the problems found."""
+        problems = self.ledger.verify()
+        events = self._events(self.ledger.size())
+        return [*problems, *rotation_problems(self.ledger, self._objects, events)]
 
     def export_trust(self, least_crypto_mode: CryptoMode = CryptoMode.PQC_REQUIRED) -> TrustFile:
         """Trust file with the home's own keys, as the ledger has them now."""

@@ -176,7 +176,7 @@ def _check_ledger(
             not_checked("key-valid", "it is only known at a proved place in the ledger"),
         ]
     where = f"leaf {parsed.index} of {head.size} in {head.origin}"
-    return [passed("ledger", where), check_key_valid(parsed, head, trust, holding)]
+    return [passed("ledger", where), check_key_valid(parsed, head, trust, mode, holding)]
 
 
 def _strength(mode: CryptoMode) -> int:

@@ -189,7 +189,7 @@ def _ledger(home: Home) -> Iterator[Finding]:
     advice = "restore the home from a backup; see `qai ledger verify`"
     try:
         sealer = home.open_sealer()
-        problems = sealer.ledger.verify()
+        problems = sealer.verify_ledger()
         size = sealer.ledger.size()
     except KeyUnavailableError as error:
         yield _broken("home keys", error)

@@ -1,6 +1,7 @@
 """Tables and columns that the database has: the one list that the adapter lets through.
 
-The specification's five tables, `jobs`, and those of the KMS (`kms_...`). Migrations create them; a test holds the two equal.
+The specification's five tables, `jobs`, and those of the KMS (`kms_...`). Migrations create them; a
+test holds the two equal.
 Values at the port are plain: UUIDs lower-case text, timestamps ISO 8601 UTC text with "Z"
 (microseconds at most), numbers int or float, JSON as Python objects.
 """

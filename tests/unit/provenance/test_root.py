@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import pqcrypto.sign.slh_dsa_sha2_256s as slh_dsa
+import pqcrypto.sign.ml_dsa_87 as ml_dsa
 import pytest
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+import slhdsa
 
+from quantumai.canonical import sha256_hex
 from quantumai.errors import (
     ApprovalNeededError,
     ConflictError,
@@ -22,6 +24,8 @@ from quantumai.keys.algorithms import raw_public_bytes
 from quantumai.keys.management.kms import Kms
 from quantumai.keys.management.root import RootKey, emergency_rotate, make_root
 from quantumai.keys.management.states import KeyState
+from quantumai.provenance.commits import Leaf
+from quantumai.provenance.dsse import parse_envelope
 from quantumai.provenance.key_events import KeyEvent, KeyEventKind, store_event
 from quantumai.provenance.sealing import Sealer
 from tests.key_management import ALICE, BOB, soft_keys
@@ -60,10 +64,12 @@ def test_a_void_key_is_followed_by_one_that_the_root_vouches_for(
     (root_id, by_root), (new_id, by_new) = announcement["signatures"]
     assert (root_id, new_id) == (root.public.key_id, following.key_id)
     assert following.public_key is not None
-    # Two libraries that signed neither.
-    slh_dsa.verify(raw_public_bytes(root.public.spki_der), encoded, base64.b64decode(by_root), b"")
-    new = load_der_public_key(following.public_key.spki_der)
-    new.verify(base64.b64decode(by_new), encoded)  # type: ignore[union-attr, call-arg]
+    # Each by a library that did not make it.
+    raw_root = raw_public_bytes(root.public.spki_der)
+    public = slhdsa.PublicKey.from_digest(raw_root, slhdsa.sha2_256s)
+    assert public.verify_pure(encoded, base64.b64decode(by_root))
+    new = raw_public_bytes(following.public_key.spki_der)
+    ml_dsa.verify(new, encoded, base64.b64decode(by_new), b"")
     predicate = json.loads(payload)["predicate"]
     assert predicate["former"] == {
         "key_id": void.key_id,
@@ -78,7 +84,36 @@ def test_a_void_key_is_followed_by_one_that_the_root_vouches_for(
     assert logged == {"key-event", "key-rotation", "audit-checkpoint"}
     trusted = {key.key_id for key in sealer.export_trust().authority_keys}
     assert trusted == {following.key_id}
-    assert sealer.ledger.verify() == []
+    # Nobody can know the root who was not told of it.
+    (problem,) = sealer.verify_ledger()
+    assert "neither the former key nor the root signed it" in problem
+    sealer.announce_root(root.public)
+    sealer.announce_root(root.public)
+    assert sealer.verify_ledger() == []
+
+
+@pytest.mark.parametrize("damage", ["swapped", "missing", "changed"])
+def test_a_forged_announcement_is_found(
+    sealer: Sealer, tmp_path: Path, rotate: Callable[[Sealer], str], damage: str
+) -> None:
+    rotate(sealer)
+    assert sealer.verify_ledger() == []
+    ((_, leaf),) = sealer.ledger.leaves("key-rotation")
+    path = tmp_path / "home/objects/key-rotations" / leaf.sha256
+    envelope = parse_envelope(path.read_bytes())
+    former, following = envelope.signatures
+    if damage == "missing":
+        path.unlink()
+    elif damage == "changed":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:  # logged by somebody who has only one of the keys
+        for kept in (former, following):
+            other = former if kept is following else following
+            forged = replace(envelope, signatures=(kept, replace(other, signature=bytes(3309))))
+            digest = sha256_hex(forged.data)
+            sealer._objects.put_once(f"key-rotations/{digest}", forged.data)
+            sealer.ledger.append([Leaf("key-rotation", 1, digest)])
+    assert len(sealer.verify_ledger()) == (2 if damage == "swapped" else 1)
 
 
 def test_a_void_authority_announces_nothing_more(sealer: Sealer, root: RootKey) -> None:

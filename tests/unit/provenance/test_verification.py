@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
 from quantumai.keys.management.internal_keys import InternalKeys
+from quantumai.keys.management.kms import Kms
 from quantumai.provenance.checkpoint import TreeHead
 from quantumai.provenance.checkpoint_signer import KmsCheckpointSigner
 from quantumai.provenance.dsse import parse_envelope
@@ -31,7 +33,7 @@ from quantumai.provenance.statement import RUN_MANIFEST, artifact_hash, build_st
 from quantumai.provenance.trust import TrustFile
 from quantumai.provenance.verification import CHECK_NAMES, verify_manifest
 from quantumai.storage.local_objects import LocalObjects
-from tests.key_management import standing_clock
+from tests.key_management import ALICE, standing_clock
 
 ARTEFACTS = {"result": b'{"z":0.5}', "decision": b"{}"}
 DIGESTS = {name: sha256_hex(content) for name, content in ARTEFACTS.items()}
@@ -90,8 +92,7 @@ def _predicate(**changes: object) -> dict[str, object]:
 def _seal(sealer: Sealer, kind: str = "run-manifest", **changes: object) -> Evidence:
     """A manifest sealed by the house itself, with whatever fields."""
     statement = build_statement(DIGESTS, RUN_MANIFEST, _predicate(**changes))
-    envelope = sealer.sign(statement)
-    index = sealer.log(kind, envelope)
+    envelope, index = sealer.seal(kind, statement)
     held = {DIGESTS[name]: content for name, content in ARTEFACTS.items()}
     return Evidence(envelope, sealer.proof(index, envelope), sealer.export_trust(), held)
 
@@ -350,6 +351,44 @@ def test_a_compromised_key(
         assert replace(evidence, proof=fresh).code() == code
         # With the proof from before the compromise the auditor's newer trust file decides.
         assert replace(evidence, trust=sealer.export_trust()).code() == code
+
+
+def test_a_rotation_between_signing_and_logging(
+    tmp_path: Path,
+    new_sealer: Callable[[Path], Sealer],
+    rotate: Callable[[Sealer], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The manifest is signed anew by the key that counts where it is logged."""
+    sealer, other = new_sealer(tmp_path), new_sealer(tmp_path)
+    former = sealer.keys.ensure("statement").key_id
+    append, rotated = sealer.ledger.append, []
+
+    def rotating(*arguments: Any, **options: Any) -> list[int]:
+        if not rotated:
+            rotated.append(rotate(other))
+        return append(*arguments, **options)
+
+    monkeypatch.setattr(sealer.ledger, "append", rotating)
+    evidence = _seal(sealer)
+    (signature,) = parse_envelope(evidence.envelope).signatures
+    assert (signature.key_id, former != rotated[0]) == (rotated[0], True)
+    assert evidence.code() == 0
+
+
+def test_in_an_overlap_a_void_key_does_not_spoil_the_good_one(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer], mark_compromised: Callable[..., None]
+) -> None:
+    sealer = new_sealer(tmp_path)
+    Kms(sealer.keys._parts).of(ALICE).rotate("statement", overlap=True)
+    sealer.ensure_ready()
+    both = _seal(sealer)
+    assert len(parse_envelope(both.envelope).signatures) == 2
+    assert both.code() == 0
+    for version, code in ((2, 0), (1, 7)):
+        mark_compromised(sealer, version, from_index=0)
+        fresh = sealer.proof(both.parsed_proof.index, both.envelope)
+        assert replace(both, proof=fresh).code() == code
 
 
 def test_the_auditors_window_can_only_narrow(evidence: Evidence) -> None:
