@@ -15,13 +15,16 @@ import slhdsa
 from quantumai.canonical import sha256_hex
 from quantumai.errors import (
     ApprovalNeededError,
+    BadInputError,
     ConflictError,
     DeniedError,
     KeyUnavailableError,
     LedgerError,
 )
 from quantumai.keys.algorithms import raw_public_bytes
+from quantumai.keys.audit.entry import AuditEntry
 from quantumai.keys.management.kms import Kms
+from quantumai.keys.management.records import Grant, KeyPolicy, KeyPurpose
 from quantumai.keys.management.root import RootKey, emergency_rotate, make_root
 from quantumai.keys.management.states import KeyState
 from quantumai.provenance.commits import Leaf
@@ -128,6 +131,49 @@ def test_a_void_authority_announces_nothing_more(sealer: Sealer, root: RootKey) 
     sealer.ledger.append([store_event(sealer._objects, forged)])
     with pytest.raises(LedgerError, match="not signed by the authority"):
         sealer.ensure_ready()
+
+
+def test_all_versions_are_void_and_each_step_is_audited(sealer: Sealer, root: RootKey) -> None:
+    parts = sealer.keys._parts
+    kms = Kms(parts)
+    kms.of(ALICE).rotate("authority")  # version 1 is verify-only
+    with pytest.raises(ApprovalNeededError):
+        emergency_rotate(parts, ALICE, root, "authority", None)
+    broken = parts.provider("soft").generate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts.provider("soft"), "generate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # killed, so to speak, after the voiding
+            emergency_rotate(parts, BOB, root, "authority", None)
+    assert parts.provider("soft").generate == broken
+    states = [key.state for key in sealer.keys.every_version() if key.name == "authority"]
+    assert states == [KeyState.COMPROMISED, KeyState.COMPROMISED, KeyState.PRE_ACTIVE]
+    with pytest.raises(ApprovalNeededError):
+        emergency_rotate(parts, BOB, root, "authority", None)
+    assert emergency_rotate(parts, ALICE, root, "authority", None).version == 3
+    entries = [AuditEntry.parse(text) for _, text in parts.audit.entries(0, 1000)]
+    assert [
+        (entry.operation, entry.principal, entry.version, entry.outcome.value)
+        for entry in entries
+        if entry.operation.startswith("emergency")
+    ] == [
+        ("emergency-void", "alice", 2, "approval-needed"),
+        ("emergency-void", "bob", 2, "ok"),
+        ("emergency-void", "bob", 1, "ok"),
+        ("emergency-rotate", "bob", None, "failed"),
+        ("emergency-void", "bob", 3, "approval-needed"),
+        ("emergency-void", "alice", 3, "ok"),
+        ("emergency-rotate", "alice", 3, "ok"),
+    ]
+
+
+def test_the_policy_binds_an_emergency_too(sealer: Sealer, root: RootKey) -> None:
+    parts = sealer.keys._parts
+    policy = KeyPolicy(grants=(Grant(("alice",)),))
+    Kms(parts).of(ALICE).create("hers", "Ed25519", KeyPurpose.RAW, policy=policy)
+    with pytest.raises(DeniedError):
+        emergency_rotate(parts, BOB, root, "hers", None)
+    with pytest.raises(BadInputError):
+        emergency_rotate(parts, ALICE, root, "hers", -1)
 
 
 def test_a_wrong_root_costs_no_key(sealer: Sealer, root: RootKey, tmp_path: Path) -> None:

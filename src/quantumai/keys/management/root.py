@@ -6,10 +6,14 @@ the root's token and two principals, and voids the present versions in the same 
 
 from __future__ import annotations
 
-from typing import Any
-
 from quantumai.canonical import canonical_json
-from quantumai.errors import ConflictError, DeniedError, KeyUnavailableError, NotFoundError
+from quantumai.errors import (
+    BadInputError,
+    ConflictError,
+    DeniedError,
+    KeyUnavailableError,
+    NotFoundError,
+)
 from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.audit.entry import Outcome
 from quantumai.keys.management import lifecycle
@@ -17,8 +21,9 @@ from quantumai.keys.management.approvals import approval_needed, confirm_or_prop
 from quantumai.keys.management.audited_call import AuditedCall
 from quantumai.keys.management.built_in import BUILT_IN
 from quantumai.keys.management.parts import KmsParts
+from quantumai.keys.management.permission import require_grant
 from quantumai.keys.management.records import Caller, KeyVersion, check_name
-from quantumai.keys.management.states import KeyState
+from quantumai.keys.management.states import TRANSITIONS, KeyState
 from quantumai.keys.providers.port import KeyProvider
 from quantumai.keys.signatures import verify_signature
 
@@ -58,22 +63,16 @@ def make_root(provider: KeyProvider) -> PublicKey:
 def emergency_rotate(
     parts: KmsParts, caller: Caller, root: RootKey, name: str, from_index: int | None
 ) -> KeyVersion:
-    """Void every version of a key that signs, and let the root vouch for a new one.
+    """Void every version of a key, and let the root vouch for a new one.
 
     Signatures from the ledger leaf `from_index` on are void (None: from now on). Raises
-    `ApprovalNeededError` until a second principal has made the same call.
+    `ApprovalNeededError` until a second principal has made the same call. Killed after the voiding,
+    it is finished by the same two calls again: there is then nothing left to void.
     """
     arguments = {"name": name[:80], "from_index": from_index}
     payload = canonical_json(arguments)
+    _void(parts, caller, root, name, from_index, payload)
     with AuditedCall(parts.audit, caller, "emergency-rotate", name, payload) as call:
-        check_name(name)
-        if name in BUILT_IN and not BUILT_IN[name].rotates:
-            raise DeniedError(f"{name} is not rotated: a ledger with new keys is a new ledger")
-        key = call.about(parts.register.version(caller.tenant, name, 0))
-        # The root signs once before anything is void: a wrong token must not cost the key.
-        root.vouch(b"quantumai root check")
-        if not _void(parts, caller, key, arguments, from_index, call):
-            raise approval_needed(caller, "emergency-rotate", key.label)
 
         def seal(changed: KeyVersion) -> None:
             call.about(changed)
@@ -85,19 +84,41 @@ def emergency_rotate(
 def _void(
     parts: KmsParts,
     caller: Caller,
-    key: KeyVersion,
-    arguments: dict[str, Any],
+    root: RootKey,
+    name: str,
     from_index: int | None,
-    call: AuditedCall,
-) -> bool:
-    with parts.database.transaction():
-        confirmed = confirm_or_propose(
-            parts.database, caller, "emergency-rotate", key.name, arguments, parts.now()
-        )
-        if not confirmed:
+    payload: bytes,
+) -> None:
+    """Void all versions in one transaction with its entry, if two principals asked for it."""
+    with AuditedCall(parts.audit, caller, "emergency-void", name, payload) as call:
+        check_name(name)
+        if from_index is not None and not 0 <= from_index < 2**53:
+            raise BadInputError(f"leaf index {from_index} is out of range")
+        key = call.about(parts.register.version(caller.tenant, name, 0))
+        require_grant(parts.register.policy(caller.tenant, name), caller, "manage", name)
+        if name in BUILT_IN and not BUILT_IN[name].rotates:
+            raise DeniedError(f"{name} is not rotated: a ledger with new keys is a new ledger")
+        # The root signs once before anything is void: a wrong token must not cost the key.
+        root.vouch(b"quantumai root check")
+        with parts.database.transaction():
+            confirmed = confirm_or_propose(
+                parts.database, caller, "emergency-rotate", name, from_index, parts.now()
+            )
+            if confirmed:
+                call.about(key, *_voided(parts, key, from_index))
+                call.write_within()
+                return
             call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
-            return False
-        for version in parts.register.versions(key.tenant, key.name):
-            if version.state is KeyState.ACTIVE:
-                parts.register.move(version, KeyState.COMPROMISED, compromised_from=from_index)
-    return True
+        raise approval_needed(caller, "emergency-rotate", key.label)
+
+
+def _voided(parts: KmsParts, key: KeyVersion, from_index: int | None) -> list[KeyVersion]:
+    """The other versions than `key`, once all that could still be believed are void."""
+    others = []
+    for version in parts.register.versions(key.tenant, key.name):
+        if KeyState.COMPROMISED in TRANSITIONS[version.state]:
+            parts.register.move(
+                version, KeyState.COMPROMISED, compromised_from=from_index, destroy_at=None
+            )
+            others += [version] if version.version != key.version else []
+    return others
