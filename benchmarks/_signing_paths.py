@@ -35,7 +35,8 @@ from quantumai.keys.spki import spki_of_raw
 from quantumai.services.home_token import FOLDER, init_home_token
 from quantumai.services.wiring import open_home, utc_now
 
-NAME, HANDLE = "bench", "bench/1"
+NAME, SUFFIX = "bench", "imported"
+HANDLE = f"{NAME}-{SUFFIX}/1"
 CALLER = Caller("local", "bench")
 _BUILD_TOKEN = Path(__file__).resolve().parents[1] / "scripts" / "token"  # only if it is missing
 # CK_SIGN_ADDITIONAL_CONTEXT: CKH_DETERMINISTIC_REQUIRED, no context.
@@ -85,6 +86,8 @@ def open_ways(root: Path, slots: int, callers: int) -> Iterator[list[Way]]:
         bare = stack.enter_context(_bare(root))
         home = stack.enter_context(open_home(root))
         kms = home.open_kms()
+        # The register then names the key that was imported, and the provider finds it there.
+        kms.parts.register._new_suffix = lambda: SUFFIX
         kms.of(CALLER).create(NAME, ML_DSA_65, KeyPurpose.RAW)
         unaudited = Kms(replace(kms.parts, audit=_NoAudit()))  # type: ignore[arg-type]
         service, over_http = stack.enter_context(_service(root))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -55,6 +56,13 @@ def soft_kms(
     clock: Callable[[], datetime] = standing_clock,
     providers: Sequence[KeyProvider] = (),
 ) -> Kms:
-    """A KMS with its database in `folder`, over soft keys unless providers are given."""
+    """A KMS with its database in `folder`, over soft keys unless providers are given.
+
+    It has two connections, as in a home, which are closed when nobody holds the KMS any more.
+    """
     used = providers or (soft_keys(folder / "keys", clock),)
-    return open_kms(new_database(folder / "kms.db"), used, clock)
+    database, apart = (new_database(folder / "kms.db") for _ in range(2))
+    kms = open_kms(database, used, clock, audit_database=apart)
+    for connection in (database, apart):
+        weakref.finalize(kms.parts, connection.close)
+    return kms

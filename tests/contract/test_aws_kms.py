@@ -7,7 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -18,9 +20,11 @@ from quantumai.errors import (
     NotFoundError,
     TokenBusyError,
 )
+from quantumai.keys.providers import aws_kms_client
 from quantumai.keys.providers.aws_kms import UNKNOWN_ENDPOINT, VALIDATION, AwsKmsKeys
-from quantumai.keys.providers.aws_kms_client import AwsKmsSettings
+from quantumai.keys.providers.aws_kms_client import MOST_WAIT_S, AwsKmsClient, AwsKmsSettings
 from quantumai.keys.signatures import verify_signature
+from quantumai.services.kms.limits import Limits
 from tests.aws_emulation import (
     SECRET_ACCESS_KEY,
     WITHOUT_ML_KEM,
@@ -124,7 +128,7 @@ def test_of_two_makers_one_keeps_its_key(emulation: AwsEmulation, prefix: str) -
 def test_a_lost_answer_to_the_alias_does_not_cost_the_key(
     emulation: AwsEmulation, keys: AwsKmsKeys
 ) -> None:
-    """boto3 tries again and is told that the alias exists: it is on our own key."""
+    """The second try is told that the alias exists: it is on our own key."""
     emulation.fail_next("CreateAlias", "lose-answer")
     key = keys.generate("a/1", "ML-DSA-44")
     assert len(_asked(emulation, "CreateAlias")) == 2
@@ -136,7 +140,7 @@ def test_a_lost_answer_to_the_alias_does_not_cost_the_key(
 def test_a_key_without_its_alias_is_found_and_discarded(
     emulation: AwsEmulation, keys: AwsKmsKeys, prefix: str
 ) -> None:
-    for _ in range(2):  # boto3 tries twice
+    for _ in range(2):  # each call is tried twice
         emulation.fail_next("CreateAlias", "KMSInternalException")
     with pytest.raises(TokenBusyError):
         keys.generate("a/1", "ML-DSA-44")
@@ -157,8 +161,7 @@ def test_a_key_without_its_alias_is_found_and_discarded(
 
 
 def test_an_alias_that_is_refused_leaves_no_key(emulation: AwsEmulation, keys: AwsKmsKeys) -> None:
-    for _ in range(2):  # boto3 takes it for throttling
-        emulation.fail_next("CreateAlias", "LimitExceededException")
+    emulation.fail_next("CreateAlias", "LimitExceededException")
     with pytest.raises(KeyUnavailableError, match="LimitExceededException"):
         keys.generate("a/1", "ML-DSA-44")
     assert keys.orphans() == ()
@@ -203,6 +206,72 @@ def test_busy_and_silent_aws(emulation: AwsEmulation, prefix: str) -> None:
         keys.sign("a/1", b"m")
     assert time.monotonic() - began < 5
     assert keys.sign("a/1", b"m")
+
+
+def test_a_call_ends_before_the_service_gives_it_up(
+    emulation: AwsEmulation, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the pauses are the longest, and whatever botocore would try again by itself."""
+    assert AwsKmsSettings().longest_s < MOST_WAIT_S < Limits().deadline_s
+    settings = emulation.settings(prefix, connect_timeout_s=0.2, read_timeout_s=0.2)
+    assert settings.longest_s == pytest.approx(2 * 0.4 + aws_kms_client._MOST_PAUSE_S)
+    monkeypatch.setattr(aws_kms_client.secrets, "randbelow", lambda end: end - 1)
+    keys = AwsKmsKeys(settings)
+    keys.generate("a/1", "ML-DSA-44")
+    for fault in ("silence", "lose-answer", "ThrottlingException"):
+        emulation.forget()
+        for _ in range(4):
+            emulation.fail_next("Sign", fault)
+        began = time.monotonic()
+        with pytest.raises(TokenBusyError):
+            keys.sign("a/1", b"m")
+        assert time.monotonic() - began < settings.longest_s + 0.5  # on a machine that is busy
+        assert len(_asked(emulation, "Sign")) == settings.attempts == 2
+
+
+def test_an_attempt_that_took_longer_than_it_should_is_the_last(
+    emulation: AwsEmulation, prefix: str
+) -> None:
+    """So it is with an endpoint of many addresses: the time to connect counts for each."""
+    now = count(0.0, 9.0)
+    client = AwsKmsClient(emulation.settings(prefix), lambda: next(now), lambda: 0.0)
+    emulation.forget()
+    emulation.fail_next("ListAliases", "KMSInternalException")
+    with pytest.raises(TokenBusyError):
+        client.call("list_aliases")
+    assert len(_asked(emulation, "ListAliases")) == 1
+
+
+def test_an_aws_that_is_dead_keeps_nobody_waiting(emulation: AwsEmulation, prefix: str) -> None:
+    now = [100.0]
+    settings = emulation.settings(prefix, read_timeout_s=0.2, attempts=1)
+    keys = AwsKmsKeys(settings, lambda: now[0])
+    keys.generate("a/1", "ML-DSA-44")
+    emulation.forget()
+    emulation.fail_next("Sign", "ThrottlingException")  # an answer: AWS is alive
+    with pytest.raises(TokenBusyError, match="is busy"):
+        keys.sign("a/1", b"m")
+    for _ in range(4):
+        emulation.fail_next("Sign", "silence")
+    for _ in range(2):
+        with pytest.raises(TokenBusyError, match="AWS KMS does not answer: sign"):
+            keys.sign("a/1", b"m")
+    for call in (lambda: keys.sign("a/1", b"m"), lambda: keys.sign("a/1", b"m"), keys.check):
+        with pytest.raises(TokenBusyError, match="AWS KMS failed 3 times in a row") as caught:
+            call()
+        assert caught.value.retry_after_s == 5.0
+    assert len(emulation.requests) == 4
+    now[0] += 5.0
+    with pytest.raises(TokenBusyError, match="4 times in a row"):
+        keys.sign("a/1", b"m")
+    now[0] += 5.0
+    assert keys.sign("a/1", b"m")
+    keys.check()
+
+
+def test_nobody_stands_in_line_behind_a_maker_who_waits_for_aws(keys: AwsKmsKeys) -> None:
+    with ThreadPoolExecutor(1) as pool, keys._making:
+        assert pool.submit(keys.generate, "a/1", "ML-DSA-44").result(timeout=30)
 
 
 def test_nobody_listens(emulation: AwsEmulation) -> None:
@@ -290,8 +359,12 @@ def test_validation_is_claimed_of_awss_own_endpoints_only(emulation: AwsEmulatio
         {"prefix": "a/b/c"},
         {"endpoint_url": "http://kms.eu-central-1.amazonaws.com"},
         {"endpoint_url": "ftp://127.0.0.1.example.org"},
+        {"attempts": 0},
+        {"attempts": 3},
+        {"read_timeout_s": 3.0},
+        {"connect_timeout_s": float("nan")},
     ],
 )
-def test_settings_that_cannot_be(wrong: dict[str, str]) -> None:
+def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInputError):
         AwsKmsSettings(**wrong)

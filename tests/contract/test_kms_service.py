@@ -242,7 +242,7 @@ def test_the_caller_is_who_the_token_says_with_the_request_id() -> None:
         ask(service, "POST", "/v1/keys/k/sign", body, X_Request_Id="r-1", Authorization=as_bob)
         odd = ask(service, "POST", "/v1/keys/k/sign", body, X_Request_Id="r 1; DROP")
 
-    assert keys.callers[0] == Caller("local", "bob", "r-1")
+    assert keys.callers[0] == Caller("local", "bob", "r-1", is_remote=True)
     assert keys.callers[1].principal == "alice"
     assert keys.callers[1].request_id == odd.headers["X-Request-Id"]
     assert len(keys.callers[1].request_id) == 32

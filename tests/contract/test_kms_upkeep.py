@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
-from quantumai.errors import ApprovalNeededError, LedgerError
+from quantumai.errors import ApprovalNeededError, DeniedError, KeyUnavailableError, QuantumAIError
+from quantumai.keys.audit.entry import AuditEntry
+from quantumai.keys.management.built_in import LEDGER_PQC
 from quantumai.keys.management.records import KeyPurpose
 from quantumai.keys.management.states import KeyState
+from quantumai.provenance.commits import Leaf
+from quantumai.provenance.ledger import Ledger
 from quantumai.services import wiring
 from quantumai.services.kms.upkeep import running_upkeep, upkeep_once
 from tests.key_management import ALICE, BOB
@@ -48,24 +55,80 @@ def test_a_round_destroys_what_is_due_and_anchors_once(
         assert report.proven == heads[-1].size
 
 
-def test_a_failing_round_does_not_end_the_service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_comes_while_a_round_anchors_is_anchored_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from threading import Event
+    with wiring.open_home(tmp_path / "home", {}) as home:
+        kms, sealer = home.open_kms(), home.open_sealer()
+        append = Ledger.append
 
+        def with_a_call_at_once(ledger: Ledger, leaves: Sequence[Leaf], **more: Any) -> list[int]:
+            kms.of(ALICE).list()
+            return append(ledger, leaves, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "append", with_a_call_at_once)
+            anchored = upkeep_once(home, 0)
+        entries = [AuditEntry.parse(text) for _, text in kms.parts.audit.entries(0, 1000)]
+        call = next(entry.sequence for entry in entries if entry.operation == "list")
+        assert anchored <= call
+        anchored = upkeep_once(home, anchored)
+        assert anchored > call
+        assert sealer.audit_anchor.anchored()[-1].checkpoint.size == anchored
+        size = sealer.ledger.size()
+        assert upkeep_once(home, anchored) == anchored
+        assert sealer.ledger.size() == size
+        with pytest.raises(DeniedError):  # no signature of anchoring, whatever key it names
+            kms.of(ALICE).sign(LEDGER_PQC, b"")
+        assert upkeep_once(home, anchored) > anchored
+
+
+@pytest.mark.parametrize("error", [KeyUnavailableError("credentials expired"), KeyError("s3cret")])
+def test_a_step_that_fails_holds_up_no_other(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    with wiring.open_home(tmp_path / "home", {}) as home:
+        kms, sealer = home.open_kms(), home.open_sealer()
+        kms.of(ALICE).rotate("statement")  # which the ledger does not know yet
+        size = sealer.ledger.size()
+
+        def failing(self: object) -> None:
+            raise error
+
+        for broken, owner in (("destroy_due", type(kms)), ("ensure_ready", type(sealer))):
+            caplog.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, broken, failing)
+                anchored = upkeep_once(home, 0)
+            assert sealer.ledger.size() > size
+            size = sealer.ledger.size()
+            head = sealer.audit_anchor.anchored()[-1].checkpoint
+            assert head.size == anchored
+            (logged,) = caplog.records
+            assert "s3cret" not in logged.getMessage()
+            named = (
+                "key-unavailable" if isinstance(error, QuantumAIError) else "KeyError in failing"
+            )
+            assert named in logged.getMessage()
+        announced = [leaf for _, leaf in sealer.ledger.leaves("key-rotation")]
+        assert len(announced) == 1
+
+
+def test_the_service_goes_on_after_any_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rounds, enough = [], Event()
 
-    def failing(home: wiring.Home, anchored: int) -> int:
-        rounds.append(anchored)
+    def failing(kms: object) -> None:
+        rounds.append(kms)
         if len(rounds) == 3:
             enough.set()
-        raise LedgerError("the ledger is away")
+        raise ZeroDivisionError
 
-    monkeypatch.setattr("quantumai.services.kms.upkeep.upkeep_once", failing)
-    with (
-        wiring.open_home(tmp_path / "home", {}) as home,
-        caplog.at_level("WARNING", "quantumai.kms"),
-        running_upkeep(home, every_s=0.001),
-    ):
-        assert enough.wait(30)
-    assert "upkeep failed" in caplog.text
+    with wiring.open_home(tmp_path / "home", {}) as home:
+        monkeypatch.setattr(type(home.open_kms()), "destroy_due", failing)
+        with running_upkeep(home, every_s=0.001):
+            assert enough.wait(30)

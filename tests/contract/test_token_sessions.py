@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from quantumai.errors import KeyUnavailableError, TokenBusyError
 from quantumai.keys.providers import pkcs11 as pkcs11_provider
-from quantumai.keys.providers import pkcs11_library
+from quantumai.keys.providers import pkcs11_library, pkcs11_probe
 from quantumai.keys.providers.pkcs11 import Pkcs11Keys
 from quantumai.keys.providers.pkcs11_library import library_in_use
 from quantumai.keys.providers.pkcs11_token import Pkcs11Token, TokenStalledError
@@ -94,6 +95,50 @@ def test_many_threads_sign_while_keys_come_and_go(keys: Pkcs11Keys) -> None:
         signing = [pool.submit(sign, number) for number in range(4)]
         assert pool.submit(make).result(timeout=60) == len(made)
         assert min(each.result(timeout=60) for each in signing) >= 5
+
+
+def test_one_thread_probes_the_token_and_it_does_so_once(
+    keys: Pkcs11Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second probe at the same time would meet the first one at the barrier."""
+    probe, probed, meeting = pkcs11_probe.probe_token, [], threading.Barrier(2)
+
+    def counted(*arguments: Any) -> None:
+        probed.append(1)
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(timeout=0.5)
+        probe(*arguments)
+
+    monkeypatch.setattr(pkcs11_probe, "probe_token", counted)
+    start = threading.Barrier(6)
+
+    def use() -> int:
+        start.wait(timeout=30)
+        return len(keys.abilities())
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [pool.submit(use) for _ in range(6)]
+        assert len({each.result(timeout=60) for each in found}) == 1
+    keys.generate("a/1", "Ed25519")
+    keys.renew()  # as after a signature that did not verify
+    assert keys.sign("a/1", b"m")
+    assert probed == [1]
+
+
+def test_a_probe_that_hangs_keeps_nobody_waiting(
+    settings: TokenSettings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    keys = _clocked(settings, folder, lambda: now[0])
+    monkeypatch.setattr(keys._probe, "_wait_s", 0.02)
+    with keys._probe._lock:
+        for _ in range(2):
+            with pytest.raises(TokenStalledError, match="probe has not ended"):
+                keys.find("a/1")
+        with pytest.raises(TokenBusyError, match="3 times in a row"):
+            keys.find("a/1")
+    now[0] += 6.0
+    assert keys.generate("a/1", "Ed25519")
 
 
 @pytest.mark.parametrize("end", ["close", "log out"])

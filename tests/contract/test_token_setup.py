@@ -30,6 +30,10 @@ def test_a_home_gets_a_token_of_its_own(tmp_path: Path, kind: str) -> None:
     assert read_settings(tmp_path / FOLDER) == settings
     keys = _keys(tmp_path)
     keys.generate("a/1", "Ed25519")
+    name = "kryoptic" if kind == "kryoptic" else "SoftHSM2"
+    assert keys.validation.startswith(f"none certified: {name}, a software token")
+    assert keys.validation.endswith("no CMVP certificate is claimed")
+    assert ("with vectors" in keys.validation) == (kind == "kryoptic")
     # SoftHSM2 has one slot for a token.
     expected = 2 if kind == "kryoptic" else 1
     status = keys.status()

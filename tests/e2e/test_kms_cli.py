@@ -394,6 +394,8 @@ BAD_CALLS: dict[str, tuple[str, ...]] = {
     "no such key to destroy": ("keys", "destroy", "nobody"),
     "no such key to rotate": ("keys", "rotate", "nobody"),
     "no such provider": ("keys", "rotate", "good", "--provider", "\udcff"),
+    "a provider that has no such keys": ("keys", "rotate", "good", "--provider", "aws-cloudhsm"),
+    "a provider without an adapter": ("keys", "rotate", "ed", "--provider", "azure-managed-hsm"),
     "a name and --due": ("keys", "rotate", "good", "--due"),
     "neither name nor --due": ("keys", "rotate"),
     "--due with a provider": ("keys", "rotate", "--due", "--provider", "soft"),
@@ -491,6 +493,13 @@ def test_bad_input_is_one_line_and_changes_nothing(
     before = _tree(bad_input.folder)
     _assert_refused(bad_input.kms(*BAD_CALLS[case]))
     assert _tree(bad_input.folder) == before
+
+
+def test_a_wish_for_a_provider_that_cannot_be_gets_its_sentence(bad_input: Desk) -> None:
+    rotate = ("keys", "rotate", "good", "--provider")
+    assert "its library is PKCS#11 2.40" in bad_input.kms(*rotate, "aws-cloudhsm").err
+    assert "RSA, EC and symmetric keys only" in bad_input.kms(*rotate, "azure-managed-hsm").err
+    assert "this home has no key provider 'vault'" in bad_input.kms(*rotate, "vault").err
 
 
 def test_production_refuses_before_it_makes_a_home(

@@ -30,7 +30,13 @@ def test_an_emergency_with_the_root_and_two_principals(tmp_path: Path) -> None:
     assert "no root" in qai("kms", "root", "show", code=2).err
     inside = qai("kms", "root", "init", home / "root", "--library", library, code=2)
     assert "must not lie in the home" in inside.err
-    made = qai("kms", "root", "init", disk, "--library", library, "--json").json
+    pin = tmp_path / "pin"
+    pin.touch(0o600)
+    pin.write_text("the-pin-of-the-root\n")
+    made = qai(
+        "kms", "root", "init", disk, "--library", library, "--pin", f"file:{pin}", "--json"
+    ).json
+    assert not list(disk.rglob("pin"))
     assert made["algorithm"] == "SLH-DSA-SHA2-256s"
     assert qai("kms", "root", "show", "--json").json["key_id"] == made["key_id"]
     qai("kms", "root", "init", tmp_path / "second", "--library", library, code=1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +12,11 @@ from quantumai.cli.options import AsJson, group
 from quantumai.cli.terminal import show, show_json, table, visible
 
 if TYPE_CHECKING:
-    from quantumai.keys.audit.log import AuditLog
+    from quantumai.keys.audit.head import AuditHead
     from quantumai.keys.audit.verification import AuditReport, BadEntries
-    from quantumai.provenance.audit_anchor import AuditAnchor, AuditCheckpoint
+    from quantumai.provenance.audit_anchor import AuditCheckpoint
+    from quantumai.provenance.sealing import Sealer
+    from quantumai.services.wiring import Home
 
 app = group("The log of every call to the KMS.")
 
@@ -24,14 +25,11 @@ LOG_WRONG = 6
 _MAX_CHECKPOINT_BYTES = 2**17
 
 
-@contextmanager
-def _open() -> Iterator[tuple[AuditLog, AuditAnchor]]:
-    """The home's audit log, and its checkpoints in the run ledger."""
+def _open() -> Home:
+    """The home whose log is looked at. Nothing may be appended to a log before it is checked."""
     from quantumai.services.existing_home import open_existing_home
 
-    with open_existing_home() as home:
-        anchor = home.open_sealer().audit_anchor
-        yield home.open_kms().parts.audit, anchor
+    return open_existing_home()
 
 
 @app.command("show")
@@ -40,7 +38,8 @@ def show_entries(
     as_json: AsJson = False,
 ) -> None:
     """List calls, the oldest first: when, who, what, on which key, and how it ended."""
-    with _open() as (log, _):
+    with _open() as home:
+        log = home.open_kms().parts.audit
         size = log.size()
         entries = [_fields(*row) for row in log.entries(max(0, size - limit), size - 1)]
     if as_json:
@@ -68,26 +67,9 @@ def verify(
     It is compared with the checkpoints in the run ledger. Only a remembered checkpoint can show
     that log and ledger were not put back together to an older state.
     """
-    from quantumai.bounded_reading import read_bounded
-    from quantumai.errors import EvidenceError
-
-    known: AuditCheckpoint | None = None
-    report: AuditReport | None = None
-    problems: list[str] = []
-    heads = []
-    with _open() as (log, anchor):
-        if remembered is not None:
-            data = read_bounded(remembered, _MAX_CHECKPOINT_BYTES, "the checkpoint")
-            known = anchor.read(data)
-        try:
-            heads = [found.checkpoint.head for found in anchor.anchored()]
-        except EvidenceError as error:
-            # What is in the log is looked at all the same.
-            problems.append(str(error))
-        try:
-            report = log.verify([*heads, known.head] if known else heads)
-        except EvidenceError as error:
-            problems.append(str(error))
+    with _open() as home:
+        seen = _look(home, remembered)
+    report, problems = seen.report, seen.problems
     bad = report.bad if report else None
     if bad:
         problems.insert(0, _sentence(bad))
@@ -95,9 +77,9 @@ def verify(
         "ok": not problems,
         "size": report.size if report else None,
         "root": report.root.hex() if report else None,
-        "anchored": len(heads),
+        "anchored": seen.anchored,
         "proven": report.proven if report else 0,
-        "freshness": _freshness(known, report),
+        "freshness": _freshness(seen.known, report),
         "first_bad": {"fault": bad.fault, "first": bad.first, "last": bad.last} if bad else None,
         "problems": problems,
     }
@@ -115,25 +97,65 @@ def checkpoint(
 ) -> None:
     """Verify the log and write a signed checkpoint, to be kept where this home cannot change it."""
     from quantumai.bounded_reading import shown_path
-    from quantumai.errors import BadInputError, LedgerError
+    from quantumai.cli.output_file import require_writable, write_file
+    from quantumai.errors import LedgerError
     from quantumai.keys.audit.head import AuditHead
 
-    with _open() as (log, anchor):
-        report = log.verify([found.checkpoint.head for found in anchor.anchored()])
+    require_writable(out, "the checkpoint")
+    with _open() as home:
+        report = home.open_kms().parts.audit.verify(_anchored(home.look_at_sealer()))
         if report.bad:
             raise LedgerError(_sentence(report.bad), hint="qai kms audit verify")
         head = AuditHead(report.size, report.root)
-        envelope = anchor.signed(head)
-    try:
-        out.write_bytes(envelope)
-    except OSError as error:
-        raise BadInputError(
-            f"cannot write {shown_path(out)}: {error.strerror}", hint="give another --out"
-        ) from None
+        envelope = home.open_sealer().audit_anchor.signed(head)
+    write_file(out, envelope, "the checkpoint")
     if as_json:
         show_json({"size": head.size, "root": head.root.hex(), "file": str(out)})
     else:
         show(f"{head.size} entries, root {head.root.hex()}, in {shown_path(out)}")
+
+
+@dataclass
+class _Seen:
+    """What was found in a home; a log that is no log has no report."""
+
+    anchored: int = 0
+    known: AuditCheckpoint | None = None
+    report: AuditReport | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+def _look(home: Home, remembered: Path | None) -> _Seen:
+    from quantumai.bounded_reading import read_bounded
+    from quantumai.errors import EvidenceError
+
+    seen, sealer, heads = _Seen(), None, []
+    log = home.open_kms().parts.audit
+    try:
+        sealer = home.look_at_sealer()
+        heads = _anchored(sealer)
+    except EvidenceError as error:
+        # What is in the log is looked at all the same.
+        seen.problems.append(str(error))
+    seen.anchored = len(heads)
+    if remembered is not None:
+        data = read_bounded(remembered, _MAX_CHECKPOINT_BYTES, "the checkpoint")
+        if sealer is None:
+            seen.problems.append("there are no keys to check the remembered checkpoint with")
+        else:
+            seen.known = sealer.audit_anchor.read(data)
+            heads = [*heads, seen.known.head]
+    try:
+        seen.report = log.verify(heads)
+    except EvidenceError as error:
+        seen.problems.append(str(error))
+    return seen
+
+
+def _anchored(sealer: Sealer | None) -> list[AuditHead]:
+    if sealer is None:
+        return []
+    return [found.checkpoint.head for found in sealer.audit_anchor.anchored()]
 
 
 def _show_report(found: dict[str, Any]) -> None:

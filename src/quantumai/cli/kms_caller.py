@@ -68,6 +68,14 @@ class OpenedKeys:
         found = self._versions(name)
         return self.kms.parts.register.version(self.tenant, name, 0).version if found else 0
 
+    def require_provider(self, name: str, provider: str) -> None:
+        """Raise `BadInputError` unless `provider` is here and makes such keys. Not audited."""
+        found, parts = self._versions(name), self.kms.parts
+        if found:
+            parts.provider_for(found[0].algorithm, provider)
+        else:
+            parts.provider(provider)
+
     def _versions(self, name: str) -> tuple[KeyVersion, ...]:
         return self.kms.parts.register.versions(self.tenant, name)
 

@@ -55,8 +55,8 @@ def rotate(
     elif provider or overlap or idempotency_key:
         raise BadInputError("--due goes alone", hint="rotate one key by its NAME")
     with opened_keys(principal) as opened:
-        if provider:
-            opened.kms.parts.provider(provider)
+        if name is not None and provider:
+            opened.require_provider(name, provider)
         made = (
             opened.keys.rotate_due()
             if name is None

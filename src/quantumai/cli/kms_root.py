@@ -26,13 +26,24 @@ def init(
         Path | None,
         typer.Option(metavar="FILE", help="PKCS#11 library (default: what `make token` built)."),
     ] = None,
+    pin: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="Where the PIN comes from, now and later: file:PATH, fd:NUMBER or command:LINE, "
+            "never the PIN itself. Without it the PIN lies in FOLDER: who has FOLDER has the root.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make the root in a new token in FOLDER; the home notes its public half, once for ever."""
+    """Make the root in a new token in FOLDER; the home notes its public half, once for ever.
+
+    If it was interrupted, run it again: it goes on with the token and the root that are in FOLDER.
+    """
     from quantumai.services.home_root import init_root
     from quantumai.services.wiring import home_root
 
-    public = init_root(home_root(), folder, library)
+    public = init_root(home_root(), folder, library, pin)
     if as_json:
         show_json({"key_id": public.key_id, "algorithm": public.algorithm, "folder": str(folder)})
         return

@@ -102,14 +102,22 @@ def verify(
         str,
         typer.Option(metavar="HEX", help="ML-DSA and SLH-DSA only, at most 255 bytes."),
     ] = "",
+    second_opinion: Annotated[
+        bool,
+        typer.Option(
+            "--second-opinion", help="Ask liboqs too (ML-DSA, SLH-DSA), if it is installed."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a signature over a file: exit 0 if valid, 1 if not, 2 if it cannot be checked.
 
     Pure ML-DSA (FIPS 204) and SLH-DSA (FIPS 205), Ed25519, ECDSA-P256 with SHA-256, ECDSA-P384
-    with SHA-384, RSA-3072-PSS with SHA-256 and 32 bytes of salt.
+    with SHA-384, RSA-3072-PSS with SHA-256 and 32 bytes of salt. If a second opinion differs, that
+    is an error and exit 1.
     """
     from quantumai.bounded_reading import open_regular, read_bounded
+    from quantumai.cli.second_opinion import both_verify
     from quantumai.keys.algorithms import key_id
     from quantumai.keys.signatures import verify_stream
     from quantumai.keys.spki import spki_of_pem
@@ -117,13 +125,20 @@ def verify(
     spki_der = spki_of_pem(read_bounded(public_key, _MAX_SMALL_FILE_BYTES, "the public key"))
     signature_bytes = read_bounded(signature, _MAX_SMALL_FILE_BYTES, "the signature")
     context_bytes = bytes_of_hex(context, "--context")
+    second = ""
     with open_regular(file, "the file") as stream:
-        valid = verify_stream(algorithm, spki_der, stream, signature_bytes, context_bytes)
+        asked = (algorithm, spki_der, stream, signature_bytes, context_bytes)
+        if second_opinion:
+            valid, second = both_verify(*asked)
+        else:
+            valid = verify_stream(*asked)
     if as_json:
-        show_json({"valid": valid, "algorithm": algorithm, "key_id": key_id(spki_der)})
+        found = {"valid": valid, "algorithm": algorithm, "key_id": key_id(spki_der)}
+        show_json(found | ({"second_opinion": second} if second else {}))
     else:
         shown = "valid" if valid else "NOT valid"
-        show(f"{shown}: {algorithm} signature, key {key_id(spki_der)}")
+        also = f"; {second} says so too" if second else ""
+        show(f"{shown}: {algorithm} signature, key {key_id(spki_der)}{also}")
     raise typer.Exit(0 if valid else SIGNATURE_INVALID)
 
 

@@ -23,7 +23,7 @@ def verify(as_json: AsJson = False) -> None:
     size, origin, root = 0, "", ""
     with open_existing_home() as home:
         try:
-            sealer = home.open_sealer()
+            sealer = home.look_at_sealer() or home.open_sealer()
             ledger, problems = sealer.ledger, sealer.verify_ledger()
             head = TreeHead.parse(Note.parse(ledger.checkpoint()).text)
             size, origin, root = head.size, head.origin, head.root.hex()

@@ -18,19 +18,23 @@ from quantumai.errors import (
     StorageError,
 )
 from quantumai.keys.algorithms import PublicKey
-from quantumai.keys.management.root import RootKey, make_root
-from quantumai.services.home_token import has_token, init_home_token
+from quantumai.keys.management.root import ROOT_ALGORITHM, ROOT_HANDLE, RootKey, make_root
+from quantumai.keys.providers.port import KeyProvider
+from quantumai.keys.providers.token_settings import read_settings
+from quantumai.services.home_token import FOLDER, has_token, init_home_token
 from quantumai.services.wiring import open_token_keys
 from quantumai.storage.durable_files import create_file, make_folder
 
 FILE_NAME = "root.json"
 
 
-def init_root(root: Path, folder: Path, library: Path | None = None) -> PublicKey:
+def init_root(root: Path, folder: Path, library: Path | None = None, pin: str = "") -> PublicKey:
     """Make a token in `folder`, the root key in it, and note that in the home `root`.
 
-    Raises `ConflictError` if the home has a root, `BadInputError` for a folder inside the home, and
-    as `init_home_token` does.
+    What is there already is taken: killed on its way, the same call goes on. `pin` is a
+    `PinSource`; without one the PIN is made here and kept in `folder`, beside the root. Raises
+    `ConflictError` if the home has a root, `BadInputError` for a folder inside the home and for a
+    token there with another `pin`, and as `init_home_token` does.
     """
     if (root / FILE_NAME).exists():
         raise ConflictError("this home has a root already", hint="look at `qai kms root show`")
@@ -39,8 +43,13 @@ def init_root(root: Path, folder: Path, library: Path | None = None) -> PublicKe
             "the root's token must not lie in the home", hint="name a folder that can be taken away"
         )
     if not has_token(folder):
-        init_home_token(folder, library, slots=1)
-    public = make_root(open_token_keys(folder))
+        init_home_token(folder, library, slots=1, pin=pin)
+    elif pin and read_settings(folder / FOLDER).pin != pin:
+        raise BadInputError(
+            "the token in that folder was made with another PIN source",
+            hint="leave --pin out to go on with it, or name a new folder",
+        )
+    public = _root_in(open_token_keys(folder))
     try:
         make_folder(root, 0o700)
         made = create_file(root / FILE_NAME, msgspec.json.encode(public), 0o600)
@@ -48,6 +57,17 @@ def init_root(root: Path, folder: Path, library: Path | None = None) -> PublicKe
         raise StorageError(f"cannot write {FILE_NAME}: {error.strerror}") from error
     if not made:
         raise ConflictError("another process has made this home's root")
+    return public
+
+
+def _root_in(keys: KeyProvider) -> PublicKey:
+    """The root in a token, made unless a call that was killed has left it there."""
+    try:
+        public = keys.find(ROOT_HANDLE).public_key.check()
+    except NotFoundError:
+        return make_root(keys)
+    if public.algorithm != ROOT_ALGORITHM:
+        raise ConflictError(f"the root in that token is no {ROOT_ALGORITHM} key")
     return public
 
 

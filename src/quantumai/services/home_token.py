@@ -34,10 +34,12 @@ _MOST_SLOTS = 64
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a software token is told where its store is: once, or once for each slot."""
+    """How a software token is told where its store is, once or once for each slot, and what can be
+    said of its validation."""
 
     variable: str
     configuration: str
+    validation: str
     slot: str = ""
 
     def written(self, store: Path, slots: int) -> str:
@@ -52,11 +54,14 @@ _KINDS = {
     "kryoptic": _Kind(
         "KRYOPTIC_CONF",
         "",
+        "none certified: kryoptic, a software token whose ML-KEM, ML-DSA, SLH-DSA and Ed25519 "
+        "(FIPS 203, 204, 205 and 186-5) we test with vectors; no CMVP certificate is claimed",
         '[[slots]]\nslot = {slot}\ndbtype = "sqlite"\ndbargs = "{store}/token.sqlite"\n',
     ),
     "softhsm": _Kind(
         "SOFTHSM2_CONF",
         "directories.tokendir = {store}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        "none certified: SoftHSM2, a software token; no CMVP certificate is claimed",
     ),
 }
 
@@ -173,6 +178,7 @@ def _initialise(request: _Request) -> TokenSettings:
         environment=environment,
         folder=str(folder),
         slots=request.slots,
+        validation=request.kind.validation,
     )
     write_settings(folder, settings)
     return settings

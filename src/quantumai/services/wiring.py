@@ -76,6 +76,15 @@ class Home:
         catalogue = load_catalogue(catalogue_path(self.root))
         return open_fleet(catalogue, read_snapshot, self.database, self.objects)
 
+    def look_at_sealer(self) -> Sealer | None:
+        """What was sealed, to be read only: nothing is made or appended; None if nothing was."""
+        from quantumai.jobs.history import leaves_handed_out
+        from quantumai.provenance.onlooker import look_at_sealer
+
+        keys = self.open_kms().internal()
+        least_size = leaves_handed_out(self.database)
+        return look_at_sealer(keys, self.objects, utc_now, least_size=least_size)
+
     def close(self) -> None:
         """Give the database connections back."""
         for connection in self.connections:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,46 +14,65 @@ from quantumai.cli import kms_audit
 from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.audit.log import AuditLog
 from quantumai.keys.management.records import KeyPurpose
-from quantumai.provenance.sealing import Sealer, open_sealer
-from quantumai.storage.local_objects import LocalObjects
-from tests.key_management import ALICE, soft_kms, standing_clock
+from quantumai.provenance.sealing import Sealer
+from quantumai.services import wiring
+from tests.key_management import ALICE, new_database, standing_clock
+
+pytestmark = pytest.mark.filterwarnings("ignore::quantumai.keys.providers.soft.InsecureKeysWarning")
 
 
 class Home:
-    """A home whose KMS has done something, and the command on it."""
+    """A home whose KMS has done something, and the command on it, which opens it anew."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.kms = soft_kms(root)
-        self.sealer: Sealer = open_sealer(
-            self.kms.internal(), LocalObjects(root / "objects"), standing_clock
-        )
+        new_database(root / "quantumai.db").close()
+        self.opened = wiring.open_home(root, {})
+        self.kms = self.opened.open_kms()
+
+    def seal(self) -> None:
         self.kms.of(ALICE).create("mine", "ML-DSA-44", KeyPurpose.RAW)
+        self.sealer.ensure_ready()
         for number in range(3):
             self.kms.of(ALICE).sign("mine", b"%d" % number)
+
+    @property
+    def sealer(self) -> Sealer:
+        return self.opened.open_sealer()
 
     @property
     def log(self) -> AuditLog:
         return self.kms.parts.audit
 
-    @contextmanager
-    def open(self) -> Iterator[tuple[Any, Any]]:
-        # What was once in the memory of a process says nothing of what another one finds.
-        yield AuditLog(self.kms.parts.database, standing_clock), self.sealer.audit_anchor
-
     def qai(self, *arguments: object) -> Result:
         return CliRunner().invoke(kms_audit.app, [str(each) for each in arguments])
 
     def rewrite(self, sql: str, *values: object) -> None:
-        with sqlite3.connect(self.root / "kms.db") as connection:
+        with sqlite3.connect(self.root / "quantumai.db") as connection:
             connection.execute(sql, values)
+
+    def stored(self) -> tuple[dict[Path, bytes], list[str]]:
+        """Every file, and every row as SQLite itself dumps it."""
+        files = [path for path in self.root.rglob("*") if path.is_file()]
+        kept = {path: path.read_bytes() for path in files if "quantumai.db" not in path.name}
+        with sqlite3.connect(self.root / "quantumai.db") as connection:
+            return kept, list(connection.iterdump())
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home that has sealed nothing."""
+    monkeypatch.setattr(wiring, "utc_now", standing_clock)
+    monkeypatch.setenv("QAI_HOME", str(tmp_path / "home"))
     home = Home(tmp_path / "home")
-    monkeypatch.setattr(kms_audit, "_open", home.open)
-    return home
+    with home.opened:
+        yield home
+
+
+@pytest.fixture
+def home(fresh: Home) -> Home:
+    fresh.seal()
+    return fresh
 
 
 @pytest.fixture
@@ -137,6 +154,53 @@ def test_an_anchored_checkpoint_finds_it_and_nobody_vouches_for_it(home: Home, s
     result = home.qai("checkpoint", "--out", home.root / "c")
     assert isinstance(result.exception, LedgerError)
     assert not (home.root / "c").exists()
+
+
+@pytest.mark.parametrize("at", [0, 2, -1])
+def test_a_row_that_is_no_text_is_named(home: Home, at: int) -> None:
+    at %= home.log.size()
+    home.rewrite("UPDATE kms_audit SET entry = CAST(x'ff' AS TEXT) WHERE sequence = ?", at)
+    result = home.qai("verify")
+    assert result.exit_code == kms_audit.LOG_WRONG, result.exception
+    assert f"FAILED  changed: the first bad entry is entry {at}:" in result.output
+
+
+def test_to_look_changes_nothing(home: Home, remembered: Path) -> None:
+    # A key event that the ledger does not have yet: whoever seals next appends it.
+    home.kms.of(ALICE).rotate("statement")
+    home.rewrite("UPDATE kms_audit SET entry = replace(entry, 'local', 'other') WHERE sequence = 3")
+    before = home.stored()
+    assert home.qai("show").exit_code == 0
+    for arguments in ([], ["--remembered", remembered]):
+        assert home.qai("verify", *arguments).exit_code == kms_audit.LOG_WRONG
+    assert isinstance(home.qai("checkpoint", "--out", home.root / "c").exception, LedgerError)
+    assert home.stored() == before
+    home.rewrite("UPDATE kms_audit SET entry = replace(entry, 'other', 'local') WHERE sequence = 3")
+    assert home.qai("verify", "--remembered", remembered).exit_code == 0
+    size = home.sealer.ledger.size()
+    assert home.qai("checkpoint", "--out", remembered).exit_code == 0
+    assert home.sealer.ledger.size() > size
+
+
+def test_a_home_that_never_sealed_has_a_log_and_no_checkpoints(fresh: Home, tmp_path: Path) -> None:
+    fresh.kms.of(ALICE).list()
+    before = fresh.stored()
+    found = json.loads(fresh.qai("verify", "--json").stdout)
+    assert (found["ok"], found["size"], found["anchored"]) == (True, 1, 0)
+    (tmp_path / "c").write_bytes(b"{}")
+    assert fresh.qai("verify", "--remembered", tmp_path / "c").exit_code == kms_audit.LOG_WRONG
+    assert fresh.qai("show").exit_code == 0
+    assert fresh.stored() == before
+    assert fresh.qai("checkpoint", "--out", tmp_path / "c").exit_code == 0
+    assert fresh.qai("verify", "--remembered", tmp_path / "c").exit_code == 0
+
+
+def test_a_database_that_was_put_back_to_before_all_keys_is_found(home: Home) -> None:
+    for table in ("kms_audit", "kms_keys", "kms_names"):
+        home.rewrite(f"DELETE FROM {table}")
+    result = home.qai("verify")
+    assert result.exit_code == kms_audit.LOG_WRONG
+    assert "the run ledger has leaves, but its keys are not in the database" in result.output
 
 
 def test_damage_that_hides_the_log_is_a_finding(home: Home, remembered: Path) -> None:

@@ -20,7 +20,7 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.samp
     texts=st.tuples(_TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT),
     version=st.none() | st.integers(0, 2**31 - 1),
     outcome=st.sampled_from(Outcome),
-    sequence=st.integers(0, 2**53),
+    sequence=st.integers(0, 2**53 - 1),
 )
 def test_every_entry_is_canonical_json(
     texts: tuple[str, ...], version: int | None, outcome: Outcome, sequence: int

@@ -308,20 +308,96 @@ def test_what_counts_uses_can_refuse(path: Path, database: SqlDatabase) -> None:
     assert [json.loads(text)["request_id"] for _, text in stored(path)] == ["two"]
 
 
-@pytest.mark.parametrize("size", [0, 1, 4])
-def test_a_roll_back_under_a_running_process_stops_it(path: Path, size: int) -> None:
-    log = AuditLog(open_database(sqlite_url(path)), clock)
-    reader = AuditLog(open_database(sqlite_url(path)), clock)
-    for number in range(5):
-        log.append(record(str(number)))
-    reader.head()
+def open_log(path: Path, connections: int) -> tuple[AuditLog, SqlDatabase]:
+    """A log as tests have it, or as a home has it; and the database of the callers."""
+    database = open_database(sqlite_url(path))
+    apart = AuditLog(open_database(sqlite_url(path)), clock) if connections == 2 else None
+    return AuditLog(database, clock, apart=apart), database
+
+
+def within(log: AuditLog, database: SqlDatabase, *request_ids: str) -> None:
+    with database.transaction():
+        for request_id in request_ids:
+            log.append_within(record(request_id))
+
+
+def cut_off(path: Path, size: int) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM kms_audit WHERE sequence >= ?", [size])
-    with pytest.raises(LedgerError, match=f"has {size} entries, but had 5"):
+
+
+def assert_stopped(log: AuditLog, database: SqlDatabase, path: Path, size: int, had: int) -> None:
+    """Whoever writes or vouches is refused, in whatever way."""
+    lacking = f"has {size} entries, but had {had}"
+    with pytest.raises(LedgerError, match=lacking):
+        within(log, database, "next")
+    with pytest.raises(LedgerError, match=lacking):
         log.append(record("next"))
-    with pytest.raises(LedgerError, match=f"has {size} entries, but had 5"):
-        reader.head()
+    with pytest.raises(LedgerError, match=lacking):
+        log.head()
     assert len(stored(path)) == size
+
+
+CONFIGURATIONS = pytest.mark.parametrize("connections", [1, 2])
+
+
+@CONFIGURATIONS
+@pytest.mark.parametrize("size", [0, 1, 4])
+@pytest.mark.parametrize("way", ["append", "committed", "two threads", "head"])
+def test_a_roll_back_under_a_running_process_stops_it(
+    path: Path, way: str, size: int, connections: int
+) -> None:
+    log, database = open_log(path, connections)
+    for number in range(5):
+        if way == "append":
+            log.append(record(str(number)))
+        elif way == "two threads":
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(within, log, database, str(number)).result()
+        else:
+            within(log, database, str(number))
+        if way == "committed":
+            log.committed()
+    if way == "two threads":
+        within(log, database, "5")  # which finds what is there before
+        cut_off(path, 5)
+    elif way == "head":
+        log.head()
+    assert len(stored(path)) == 5
+    cut_off(path, size)
+    assert_stopped(log, database, path, size, had=5)
+
+
+@CONFIGURATIONS
+def test_a_change_in_what_others_wrote_stops_it(path: Path, connections: int) -> None:
+    log, database = open_log(path, connections)
+    AuditLog(open_database(sqlite_url(path)), clock).append(record("of another process"))
+    within(log, database, "one")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE kms_audit SET entry = replace(entry, 'alice', 'bob')")
+    for call in (lambda: within(log, database, "two"), lambda: log.append(record("two")), log.head):
+        with pytest.raises(LedgerError, match="entry 0 was changed"):
+            call()
+
+
+@CONFIGURATIONS
+def test_what_a_caller_took_back_is_not_missed(path: Path, connections: int) -> None:
+    log, database = open_log(path, connections)
+    log.append(record("zero"))
+    for end in ("here", "in another thread"):
+        with suppress(ZeroDivisionError), database.transaction():
+            for number in range(3):
+                log.append_within(record(str(number)))
+            raise ZeroDivisionError
+        with ThreadPoolExecutor(1) as pool:
+            if end == "here":
+                within(log, database, end)
+            else:
+                pool.submit(within, log, database, end).result()
+        log.append(record("after"))
+    names = [json.loads(text)["request_id"] for _, text in stored(path)]
+    assert names == ["zero", "here", "after", "in another thread", "after"]
+    assert log.verify([log.head()]).bad is None
 
 
 def test_nobody_vouches_for_a_log_that_is_visibly_broken(path: Path) -> None:
@@ -379,13 +455,41 @@ def test_rows_that_do_not_belong_are_found(
         assert bad.fault is found
 
 
-def test_an_entry_that_cannot_be_read_is_named(path: Path, database: SqlDatabase) -> None:
+@pytest.mark.parametrize("others", [[], ["DELETE FROM kms_audit WHERE sequence = 3"]])
+@pytest.mark.parametrize("at", [0, 1, 4])
+def test_an_entry_that_cannot_be_read_is_named(
+    path: Path, database: SqlDatabase, at: int, others: list[str]
+) -> None:
     log = AuditLog(database, clock)
-    for number in range(3):
+    for number in range(5):
         log.append(record(str(number)))
+    damage = f"UPDATE kms_audit SET entry = CAST(x'ff' AS TEXT) WHERE sequence = {at}"
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE kms_audit SET entry = CAST(x'ff' AS TEXT) WHERE sequence = 1")
-    with pytest.raises(StorageError, match="audit entry 1 cannot be read"):
+        for sql in [damage, *others]:
+            connection.execute(sql)
+    fresh = AuditLog(open_database(sqlite_url(path)), clock)
+    if others and at == 4:
+        with pytest.raises(LedgerError, match="entry 3 is missing, the last is unreadable"):
+            fresh.verify([])
+    else:
+        bad = fresh.verify([]).bad
+        assert bad is not None
+        assert (bad.fault, bad.first, bad.last) == (Fault.CHANGED, at, at)
+    with pytest.raises(LedgerError, match=f"entry {at} is damaged|last entry .* cannot be read"):
+        fresh.head()
+    database.close()
+    with pytest.raises(StorageError, match="closed"):
+        log.verify([])
+
+
+def test_a_row_before_the_first_that_cannot_be_read_is_found(
+    path: Path, database: SqlDatabase
+) -> None:
+    log = AuditLog(database, clock)
+    log.append(record("zero"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO kms_audit VALUES (-1, CAST(x'ff' AS TEXT))")
+    with pytest.raises(LedgerError, match="a row before entry 0"):
         log.verify([])
 
 
@@ -394,12 +498,15 @@ class Interleavings(RuleBasedStateMachine):
 
     template: Path
     folder: Path
+    connected: bool  # as in a home, where both are one process's
 
     @initialize()
     def open(self) -> None:
         self.path = Path(shutil.copy(self.template, self.folder / f"{uuid4()}.sqlite"))
         self.databases = [open_database(sqlite_url(self.path)) for _ in range(2)]
         self.logs = [AuditLog(database, clock) for database in self.databases]
+        if self.connected:
+            self.logs[0] = AuditLog(self.databases[0], clock, apart=self.logs[1])
         self.expected: list[str] = []
         self.heads: list[AuditHead] = []
 
@@ -451,12 +558,14 @@ class Interleavings(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_any_interleaving_verifies(tmp_path: Path, migrated: Path) -> None:
+@CONFIGURATIONS
+def test_any_interleaving_verifies(tmp_path: Path, migrated: Path, connections: int) -> None:
     Interleavings.template, Interleavings.folder = migrated, tmp_path
+    Interleavings.connected = connections == 2
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
-        Interleavings, settings=settings(max_examples=40, stateful_step_count=12, deadline=None)
+        Interleavings, settings=settings(max_examples=30, stateful_step_count=12, deadline=None)
     )
 
 
@@ -522,5 +631,15 @@ def test_connections_to_postgres_append_at_once() -> None:
         heads = [log.head() for log in logs]
         assert len(set(heads)) == 1
         assert logs[0].verify(heads).bad is None
+        # A transaction that began before others wrote sees less, and that is no roll-back.
+        callers = AuditLog(databases[0], clock, apart=logs[1])
+        with suppress(ZeroDivisionError), databases[0].transaction():
+            assert callers.size() == 240
+            callers.append(record("meanwhile"))
+            with pytest.raises(StorageError, match="could not serialize"):
+                callers.append_within(record("too late"))
+            raise ZeroDivisionError
+        within(callers, databases[0], "again")
+        assert callers.verify([callers.head()]).size == 242
         for database in databases:
             database.close()

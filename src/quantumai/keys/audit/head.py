@@ -9,6 +9,7 @@ import msgspec
 
 from quantumai.errors import LedgerError
 from quantumai.keys.audit.entry import NOTHING_BEFORE, link_to
+from quantumai.keys.audit.known_end import KnownEnd
 from quantumai.keys.audit.rows import AuditRows
 from quantumai.merkle import Frontier
 
@@ -24,10 +25,14 @@ class AuditHead:
 
 
 class HeadReader:
-    """Reads heads; each call hashes only the entries that are new since the last one."""
+    """Reads heads; each call hashes only the entries that are new since the last one.
 
-    def __init__(self, rows: AuditRows) -> None:
+    `known` is an end that the log has to have, and learns what is found.
+    """
+
+    def __init__(self, rows: AuditRows, known: KnownEnd) -> None:
         self._rows = rows
+        self._known = known
         self._lock = threading.Lock()
         self._frontier = Frontier()
         self._link = NOTHING_BEFORE  # to the last entry that is in the frontier
@@ -35,15 +40,18 @@ class HeadReader:
     def head(self) -> AuditHead:
         """The head of the log as it is stored now.
 
-        Raises `LedgerError` if entries that were seen before are gone or changed, or if new ones
+        Raises `LedgerError` if entries that were known before are gone or changed, or if new ones
         do not follow each other: such a log must not be vouched for.
         """
         with self._lock:
+            known = self._known.end
             newest = self._rows.newest()
             size = newest[0] + 1 if newest else 0
+            require_kept(self._rows, newest, *known)
             require_kept(self._rows, newest, self._frontier.size, self._link)
             for sequence in range(self._frontier.size, size):
                 self._add(sequence, self._rows.at(sequence))
+            self._known.learn((size, self._link))
             return AuditHead(size, self._frontier.root())
 
     def _add(self, sequence: int, text: str | None) -> None:

@@ -6,6 +6,7 @@ of its own a caller uses `append_within`, which takes no queue, and never `appen
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -14,6 +15,7 @@ from quantumai.errors import StorageError
 from quantumai.keys.audit.entry import NOTHING_BEFORE, AuditEntry, AuditRecord, link_to
 from quantumai.keys.audit.group_commit import GroupCommit
 from quantumai.keys.audit.head import AuditHead, HeadReader, require_kept
+from quantumai.keys.audit.known_end import End, KnownEnd
 from quantumai.keys.audit.rows import AuditRows
 from quantumai.keys.audit.verification import AuditReport, verify_log
 from quantumai.storage.database import Database
@@ -38,7 +40,8 @@ class AuditLog:
     of the calls in that transaction is logged, so it should only raise where the database does.
 
     `apart` is the same log over a connection of its own. `append` then writes there, and whoever
-    reads the database meanwhile need not wait until the disk has it.
+    reads the database meanwhile need not wait until the disk has it. Both know of the log what
+    one of them knows.
     """
 
     def __init__(
@@ -55,18 +58,19 @@ class AuditLog:
         self._on_commit = on_commit
         self._monotonic = monotonic
         self._rows = AuditRows(database)
-        self._heads = HeadReader(self._rows)
+        self._known: KnownEnd = apart._known if apart else KnownEnd()
+        self._heads = HeadReader(self._rows, self._known)
         self._commits: GroupCommit[Sequence[AuditRecord], Entries] = GroupCommit(
             self._write, _PATIENCE_S
         )
-        # What this process knows to be durable: the size, and the link to the last entry.
-        self._kept = (0, NOTHING_BEFORE)
+        # What a thread put last into a transaction of its caller, which may not be committed.
+        self._hoped: tuple[int, End] | None = None
 
     def append(self, *records: AuditRecord) -> Entries:
         """Log records next to each other, durably when the call returns.
 
         Never inside a transaction of the same database. Raises `BadInputError` for a record that
-        the log cannot hold, `LedgerError` if entries that this process wrote are gone, and
+        the log cannot hold, `LedgerError` if entries that this process knows of are gone, and
         `StorageError` for all else; nothing is then logged, and the call must be refused.
         """
         if self._apart is not None:
@@ -79,12 +83,24 @@ class AuditLog:
         """Log records as part of the caller's transaction, which makes them durable.
 
         Raises as `append` does, at once where another process wrote: the caller's whole
-        transaction can then be tried again.
+        transaction can then be tried again. Once it is committed, `committed` may say so.
         """
         for record in records:
             record.check()
         with self._database.transaction():
-            return self._insert(records)
+            written = self._insert(records)
+            if written:
+                self._hoped = (threading.get_ident(), _end_of(written))
+            return written
+
+    def committed(self) -> None:
+        """Remember what this thread wrote last by `append_within`: its transaction is committed.
+
+        Without this it is remembered as soon as anybody else finds it in the log.
+        """
+        hoped = self._hoped
+        if hoped is not None and hoped[0] == threading.get_ident():
+            self._known.learn(hoped[1])
 
     def head(self) -> AuditHead:
         """The log's head now; not inside a transaction. Raises `LedgerError` for a broken log."""
@@ -110,8 +126,7 @@ class AuditLog:
         records = [record for asked in batch for record in asked]
         written = self._committed(records)
         if written:
-            last = written[-1]
-            self._kept = (last.sequence + 1, link_to(last.text))
+            self._known.learn(_end_of(written))
         remaining = iter(written)
         return [tuple(next(remaining) for _ in asked) for asked in batch]
 
@@ -131,10 +146,12 @@ class AuditLog:
         return tried
 
     def _insert(self, records: Sequence[AuditRecord]) -> Entries:
+        if not records:
+            return ()
+        known = self._known.end
         newest = self._rows.newest()
-        sequence = newest[0] + 1 if newest else 0
-        require_kept(self._rows, newest, *self._kept)
-        previous = link_to(newest[1]) if newest else NOTHING_BEFORE
+        found = (newest[0] + 1, link_to(newest[1])) if newest else (0, NOTHING_BEFORE)
+        sequence, previous = found
         now = self._clock()
         entries = []
         for record in records:
@@ -143,5 +160,13 @@ class AuditLog:
             self._rows.add(sequence, text)
             entries.append(entry)
             sequence, previous = sequence + 1, link_to(text)
+        # Only now: a view from before others wrote, which lacks nothing, fails at its first row.
+        require_kept(self._rows, newest, *known)
+        if (threading.get_ident(), found) != self._hoped:
+            self._known.learn(found)
         self._on_commit(entries)
         return tuple(entries)
+
+
+def _end_of(written: Entries) -> End:
+    return written[-1].sequence + 1, link_to(written[-1].text)

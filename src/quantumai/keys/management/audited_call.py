@@ -81,7 +81,9 @@ class AuditedCall:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            if not self._written:
+            if self._written:
+                self._log.committed()
+            else:
                 self._log.append(*self.records(self.outcome))
         elif isinstance(error, ApprovalNeededError) and self._written:
             return

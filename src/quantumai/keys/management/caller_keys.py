@@ -122,11 +122,7 @@ class CallerKeys(KeyUser):
         """See `KeyManagement.disable`."""
 
         def change(call: AuditedCall, seal: OneChange) -> KeyVersion:
-            key = self._managed(call, name, version)
-            with self._parts.database.transaction():
-                disabled = self._parts.register.move(key, KeyState.DISABLED)
-                seal(disabled)
-            return disabled
+            return lifecycle.disable(self._parts, self._managed(call, name, version), seal)
 
         return self._change("disable", name, _target(name, version), idempotency_key, change)
 
@@ -254,6 +250,10 @@ class CallerKeys(KeyUser):
     ) -> KeyVersion:
         """A version that the caller may change; for version 0 the newest in `state`, if any is."""
         key = self._permitted(call, name, "manage", version)
+        if self._caller.is_remote and name in BUILT_IN:
+            raise DeniedError(
+                f"{name} is a key of the home itself", hint="manage it on its machine"
+            )
         if version or state is None:
             return key
         fitting = [

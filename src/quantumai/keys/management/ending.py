@@ -64,7 +64,8 @@ def require_voidable(parts: KmsParts, key: KeyVersion, from_index: int | None) -
     if _is_to_go(parts, key):
         if from_index is None:
             raise BadInputError(
-                f"key {key.label} is destroyed", hint="say from which ledger leaf it is void"
+                f"key {key.label} is gone, or about to be",
+                hint="say from which ledger leaf it is void",
             )
     elif key.state is not KeyState.COMPROMISED:
         require_transition(key.state, KeyState.COMPROMISED, key.label)
@@ -79,7 +80,7 @@ def destroy_if_due(parts: KmsParts, key: KeyVersion) -> bool:
     payload = key.label.encode()
     with AuditedCall(parts.audit, caller, "destroyed", key.name, payload) as call:
         if _take_due(parts, key):
-            parts.provider(call.about(key).provider).destroy(parts.handle(key))
+            parts.provider(call.about(key).provider).destroy(key.handle)
             with suppress(ConflictError), parts.database.transaction():
                 retired_at = key.retired_at or parts.now()
                 call.about(parts.register.move(key, KeyState.DESTROYED, retired_at=retired_at))

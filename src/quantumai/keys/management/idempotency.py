@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quantumai.canonical import canonical_json, sha256_hex
-from quantumai.errors import BadInputError, ConflictError
+from quantumai.errors import BadInputError, ConflictError, TokenBusyError
 from quantumai.keys.management.records import Caller
 from quantumai.storage.database import Database, Row
 
 _LONGEST_KEY = 255
+_PATIENCE_S = 60.0
 KEPT_FOR = timedelta(hours=24)
 
 
@@ -123,10 +124,15 @@ class Requests:
         with self._lock:
             turn = self._turns.setdefault(scope, _Turn())
             turn.waiting += 1
+        taken = False
         try:
-            with turn.lock:
-                yield
+            taken = turn.lock.acquire(timeout=_PATIENCE_S)
+            if not taken:
+                raise TokenBusyError("the same call is still being done")
+            yield
         finally:
+            if taken:
+                turn.lock.release()
             with self._lock:
                 turn.waiting -= 1
                 if turn.waiting == 0:

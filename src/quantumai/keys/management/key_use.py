@@ -34,7 +34,9 @@ class KeyUser:
             if len(message) > _LONGEST_MESSAGE:
                 raise BadInputError("the message is too long", hint="sign its digest or its mu")
             key = self._ready(call, name, KeyUse.SIGN, KeyPurpose.RAW)
-            return signed(key, self._parts.signed(key, public_half(key), message, context))
+            signature = self._parts.signed(key, public_half(key), message, context)
+            self._require_still(KeyUse.SIGN, key)
+            return signed(key, signature)
 
     def sign_mu(self, name: str, mu: bytes) -> Signed:
         """See `KeyManagement.sign_mu`."""
@@ -48,9 +50,10 @@ class KeyUser:
                     f"provider {provider.name} signs no external mu with {key.algorithm}",
                     hint="hand in the message itself",
                 )
-            signature = provider.sign_mu(self._parts.handle(key), mu)
+            signature = provider.sign_mu(key.handle, mu)
             if not verify_external_mu(key.algorithm, public_half(key).spki_der, mu, signature):
                 self._parts.refuse(provider, key)
+            self._require_still(KeyUse.SIGN, key)
             return signed(key, signature)
 
     def sign_statement(
@@ -65,10 +68,12 @@ class KeyUser:
             versions = self._active(key)
             call.about(*versions)
             message = pre_authentication_encoding(payload_type, payload)
-            return tuple(
+            made = tuple(
                 signed(version, self._parts.signed(version, public_half(version), message))
                 for version in versions
             )
+            self._require_still(KeyUse.SIGN, *versions)
+            return made
 
     def verify(
         self, name: str, message: bytes, signature: bytes, *, version: int = 0, context: bytes = b""
@@ -98,7 +103,8 @@ class KeyUser:
             key = self._ready(call, name, KeyUse.UNWRAP, KeyPurpose.WRAP, version)
             ciphertext = data_keys.ciphertext_of(key.algorithm, wrapped)
             provider = self._parts.provider(key.provider)
-            shared_secret = provider.decapsulate(self._parts.handle(key), ciphertext)
+            shared_secret = provider.decapsulate(key.handle, ciphertext)
+            self._require_still(KeyUse.UNWRAP, key)
             return data_keys.open_sealed(key.algorithm, shared_secret, wrapped, associated_data)
 
     def _active(self, newest: KeyVersion) -> tuple[KeyVersion, ...]:
@@ -109,6 +115,12 @@ class KeyUser:
             if version.state is KeyState.ACTIVE and version.version != newest.version
         ]
         return (newest, *others)
+
+    def _require_still(self, use: KeyUse, *keys: KeyVersion) -> None:
+        """Look once more, after a token that may be slow: what was forbidden meanwhile stays in."""
+        for key in keys:
+            now = self._parts.register.version(key.tenant, key.name, key.version)
+            require_use(now.state, use, key.label)
 
     def _use(self, operation: str, name: str, payload: bytes) -> AuditedCall:
         return AuditedCall(self._parts.audit, self._caller, operation, name, payload)

@@ -8,6 +8,7 @@ anywhere in between, the next call under the same key, or `reconciliation`, comp
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,17 +47,23 @@ def create(
     seal: Seal,
     request: Request | None = None,
 ) -> KeyVersion:
-    """Make version 1 of a key, or finish making it. Raises `ConflictError` if it is there."""
+    """Make the first version of a key, or finish making it.
+
+    Raises `ConflictError` if it is there; a version that was given up before it was ever active
+    does not count.
+    """
     provider = parts.provider_for(algorithm)
     with parts.database.transaction():
-        found = parts.register.versions(tenant, name)
+        versions = parts.register.versions(tenant, name)
+        found = [v for v in versions if v.activated_at or v.state is not KeyState.DESTROYED]
         if not found:
             now = parts.now()
-            parts.register.add_name(tenant, name, algorithm, purpose, policy, now)
+            parts.register.set_name(tenant, name, algorithm, purpose, policy, now)
+            number = len(versions) + 1
             parts.register.add_version(
-                tenant, name, 1, algorithm, purpose, provider.name, now, _asked(request)
+                tenant, name, number, algorithm, purpose, provider.name, now, _asked(request)
             )
-            found = parts.register.versions(tenant, name)
+            found = [parts.register.version(tenant, name, number)]
     key = found[0]
     if (key.algorithm, key.purpose) != (algorithm, purpose):
         raise ConflictError(f"key {name} exists: {key.algorithm}, for {key.purpose}")
@@ -158,6 +165,8 @@ def finish_rotation(
 
 def retire(parts: KmsParts, key: KeyVersion, seal: Seal) -> KeyVersion:
     """Make an active version verify-only. Raises `DeniedError` if no other one is active."""
+    if key.state is not KeyState.ACTIVE:
+        raise DeniedError(f"key {key.label} is {key.state}, not active")
     with parts.database.transaction():
         others = [
             v
@@ -171,6 +180,17 @@ def retire(parts: KmsParts, key: KeyVersion, seal: Seal) -> KeyVersion:
         retired = parts.register.move(key, KeyState.VERIFY_ONLY, retired_at=parts.now())
         seal(retired)
     return retired
+
+
+def disable(parts: KmsParts, key: KeyVersion, seal: Seal) -> KeyVersion:
+    """Forbid every use until `enable`."""
+    if key.state is KeyState.DESTROY_SCHEDULED:
+        # To the table it is the way of a cancellation, which asks whether it is too late.
+        raise DeniedError(f"key {key.label} is {key.state} and does nothing already")
+    with parts.database.transaction():
+        disabled = parts.register.move(key, KeyState.DISABLED)
+        seal(disabled)
+    return disabled
 
 
 def enable(parts: KmsParts, key: KeyVersion, seal: Seal) -> KeyVersion:
@@ -198,8 +218,16 @@ def is_due(parts: KmsParts, key: KeyVersion) -> bool:
 
 
 def make_pair(parts: KmsParts, key: KeyVersion) -> ProviderKey:
-    """Make the key pair of a version that was noted; one that is there already is that one."""
-    return parts.provider(key.provider).generate(parts.handle(key), key.algorithm)
+    """Make the key pair of a version that was noted; one that is there already is that one.
+
+    A version that the provider refuses to make is given up: it will refuse again.
+    """
+    try:
+        return parts.provider(key.provider).generate(key.handle, key.algorithm)
+    except BadInputError:
+        with suppress(ConflictError):
+            parts.register.move(key, KeyState.DESTROYED)
+        raise
 
 
 def former_of_next(parts: KmsParts, tenant: str, name: str) -> KeyVersion:

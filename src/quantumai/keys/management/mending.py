@@ -22,11 +22,13 @@ from quantumai.keys.management.reconciliation import (
     Finding,
     FindingKind,
     MakesUnnamedKeys,
+    is_creation,
     is_vouched,
 )
 from quantumai.keys.management.records import Caller, KeyVersion
 from quantumai.keys.management.register import HOME_TENANT
 from quantumai.keys.management.states import KeyState
+from quantumai.keys.providers.port import KeyProvider
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def mend(
     parts: KmsParts, findings: Iterable[Finding], *, destroy_orphans: bool = False
 ) -> list[Mended]:
     """Mend what can be mended, and orphans if they are to be destroyed; what fails is said."""
-    rows = {(row.provider, parts.handle(row)): row for row in parts.register.all()}
+    rows = {(row.provider, row.handle): row for row in parts.register.all()}
     tried = []
     for finding in findings:
         row = rows.get((finding.provider, finding.handle))
@@ -71,7 +73,7 @@ def _step(
 
 def _can_be_finished(parts: KmsParts, row: KeyVersion) -> bool:
     others = parts.register.versions(row.tenant, row.name)
-    return row.version == 1 or any(
+    return is_creation(parts, row) or any(
         other.state not in (KeyState.PRE_ACTIVE, KeyState.DESTROYED) for other in others
     )
 
@@ -86,7 +88,8 @@ def _error_of(step: Callable[[], None]) -> str:
 
 def _finish(parts: KmsParts, row: KeyVersion) -> None:
     """Complete a creation or rotation, unless somebody else has completed it meanwhile."""
-    with _audited(parts, row, "create" if row.version == 1 else "rotate") as call:
+    creation = is_creation(parts, row)
+    with _audited(parts, row, "create" if creation else "rotate") as call:
         asked = parts.register.row(row.tenant, row.name, row.version)["request"]
 
         def seal(changed: KeyVersion) -> None:
@@ -96,7 +99,7 @@ def _finish(parts: KmsParts, row: KeyVersion) -> None:
             call.write_within()
 
         try:
-            if row.version == 1:
+            if creation:
                 lifecycle.activate(parts, row, lifecycle.make_pair(parts, row), seal)
             else:
                 former = lifecycle.former_of_next(parts, row.tenant, row.name)
@@ -111,7 +114,7 @@ def _finish(parts: KmsParts, row: KeyVersion) -> None:
 def _give_up(parts: KmsParts, row: KeyVersion) -> None:
     """End a version that can follow on no former one, as these are all destroyed."""
     with _audited(parts, row, "destroyed") as call:
-        parts.provider(row.provider).destroy(parts.handle(row))
+        parts.provider(row.provider).destroy(row.handle)
         with parts.database.transaction():
             call.about(parts.register.move(row, KeyState.DESTROYED))
             call.write_within()
@@ -123,7 +126,7 @@ def _destroy_due(parts: KmsParts, row: KeyVersion) -> None:
 
 def _destroy_again(parts: KmsParts, row: KeyVersion) -> None:
     with _audited(parts, row, "destroyed"):
-        parts.provider(row.provider).destroy(parts.handle(row))
+        parts.provider(row.provider).destroy(row.handle)
 
 
 def _destroy_orphan(parts: KmsParts, finding: Finding) -> None:
@@ -131,15 +134,20 @@ def _destroy_orphan(parts: KmsParts, finding: Finding) -> None:
     payload = (finding.handle + finding.provider_id).encode()
     with AuditedCall(parts.audit, caller, "destroy-orphan", finding.handle, payload):
         provider = parts.provider(finding.provider)
-        if not finding.provider_id:
-            provider.destroy(finding.handle)
+        if finding.provider_id:
+            _discard(provider, finding.provider_id)
             return
-        assert isinstance(provider, MakesUnnamedKeys)
+        # No key of this home can be it by now: handles of new keys are never used before.
+        provider.destroy(finding.handle)
+
+
+def _discard(provider: KeyProvider, provider_id: str) -> None:
+    if isinstance(provider, MakesUnnamedKeys):
         for orphan in provider.orphans():
-            if orphan.key_id == finding.provider_id:
+            if orphan.key_id == provider_id:
                 provider.discard(orphan)
                 return
-        raise NotFoundError(f"{finding.provider_id} is no orphan any more")
+    raise NotFoundError(f"{provider_id} is no orphan any more")
 
 
 def _audited(parts: KmsParts, row: KeyVersion, operation: str) -> AuditedCall:

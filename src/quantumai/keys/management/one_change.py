@@ -41,8 +41,15 @@ class OneChange:
         with database.transaction():
             # Else the same call in two processes would confirm and then propose anew.
             self.request.require_open()
-            now = self.parts.now()
-            if confirm_or_propose(database, self.caller, operation, target, arguments, now):
+            if confirm_or_propose(
+                database,
+                self.parts.register.policy(self.caller.tenant, target.partition("/")[0]),
+                self.caller,
+                operation,
+                target,
+                arguments,
+                self.parts.now(),
+            ):
                 return change()
             self.call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
         raise approval_needed(self.caller, operation, target)

@@ -11,8 +11,9 @@ from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.audit.log import AuditLog
 from quantumai.keys.management.permission import RateLimits
 from quantumai.keys.management.records import KeyVersion
-from quantumai.keys.management.register import KeyRegister, handle_of
+from quantumai.keys.management.register import KeyRegister
 from quantumai.keys.parameters import parameter_set
+from quantumai.keys.providers.known import KNOWN_PROVIDERS, known_provider, require_possible
 from quantumai.keys.providers.port import Ability, KeyProvider
 from quantumai.keys.signatures import verify_signature
 from quantumai.storage.database import Database
@@ -38,6 +39,8 @@ class KmsParts:
         """A provider of this home. Raises `BadInputError` for any other."""
         found = self.providers.get(name)
         if found is None:
+            if name in KNOWN_PROVIDERS:
+                known_provider(name)
             raise BadInputError(
                 f"this home has no key provider {name[:40]!r}",
                 hint=f"it has: {', '.join(sorted(self.providers))}",
@@ -50,7 +53,10 @@ class KmsParts:
         Raises `BadInputError` otherwise.
         """
         parameter_set(algorithm)
-        provider = self.provider(name or self.default_provider)
+        wanted = name or self.default_provider
+        if wanted in KNOWN_PROVIDERS:
+            require_possible(wanted, algorithm)
+        provider = self.provider(wanted)
         makes = provider.abilities()
         if algorithm not in makes:
             raise BadInputError(
@@ -58,10 +64,6 @@ class KmsParts:
                 hint=f"it makes {', '.join(makes)}",
             )
         return provider
-
-    def handle(self, key: KeyVersion) -> str:
-        """The provider's name for a key version."""
-        return handle_of(key.tenant, key.name, key.version)
 
     def signed(
         self, key: KeyVersion, public: PublicKey, message: bytes, context: bytes = b""
@@ -73,7 +75,7 @@ class KmsParts:
         provider = self.provider(key.provider)
         if context and Ability.CONTEXT not in provider.abilities().get(key.algorithm, ()):
             raise BadInputError(f"provider {provider.name} signs {key.algorithm} without contexts")
-        signature = provider.sign(self.handle(key), message, context)
+        signature = provider.sign(key.handle, message, context)
         if not verify_signature(public.algorithm, public.spki_der, message, signature, context):
             self.refuse(provider, key)
         return signature

@@ -87,7 +87,7 @@ def find(parts: KmsParts) -> list[Finding]:
     # The providers first: what they list then was noted in the register before.
     held = {name: _held(provider) for name, provider in parts.providers.items()}
     rows = parts.register.all()
-    known = {(row.provider, parts.handle(row)) for row in rows}
+    known = {(row.provider, row.handle) for row in rows}
     return [
         *_unreachable(parts, held, rows),
         *(finding for row in rows for finding in _of_row(parts, held, row)),
@@ -118,47 +118,53 @@ def _unreachable(parts: KmsParts, held: _Held, rows: Sequence[KeyVersion]) -> It
 
 
 def _of_row(parts: KmsParts, held: _Held, row: KeyVersion) -> Iterator[Finding]:
-    handle, answer = parts.handle(row), held.get(row.provider)
+    handle, answer = row.handle, held.get(row.provider)
     if row.state is KeyState.PRE_ACTIVE:
         yield _unfinished(parts, row)
     elif ending.is_overdue(parts, row):
-        detail = f"the waiting period was over at {row.destroy_at}"
+        detail = f"the waiting period of key {row.label} was over at {row.destroy_at}"
         yield Finding(FindingKind.OVERDUE, row.provider, handle, detail, "--repair destroys it")
     elif answer is None or isinstance(answer, QuantumAIError):
         return
     elif row.state is KeyState.DESTROYED:
-        if handle in answer:
-            detail = "the provider has it still, or again"
+        if handle in answer and _has(parts, row):
+            detail = f"the provider has key {row.label} still, or again"
             yield Finding(
                 FindingKind.NOT_DESTROYED, row.provider, handle, detail, "--repair destroys it"
             )
     elif handle not in answer:
-        if not _was_made_since(parts, row):
+        if not _has(parts, row) and not _has_changed(parts, row):
             yield Finding(
                 FindingKind.LOST,
                 row.provider,
                 handle,
-                f"it is {row.state}, and the provider does not have it",
-                "restore the provider from a backup, or rotate the key",
+                f"key {row.label} is {row.state}, and the provider does not have it",
+                "restore the provider from a backup; else rotate the key and destroy this version",
             )
     elif answer[handle].public_key != row.public_key:
-        detail = "the provider has another key of that name; its signatures are refused"
+        detail = f"in place of key {row.label} is another one, whose signatures are refused"
         yield Finding(
             FindingKind.MISMATCH,
             row.provider,
             handle,
             detail,
-            "restore the provider from a backup, or rotate the key; find out who made the other",
+            "find out who made it; rotate the key and destroy this version, which is both",
         )
 
 
 def _unfinished(parts: KmsParts, row: KeyVersion) -> Finding:
-    what = "creation" if row.version == 1 else "rotation"
+    what = "creation" if is_creation(parts, row) else "rotation"
     advice = f"--repair completes the {what}"
     if is_vouched(parts, row):
         advice = "the root has to vouch for it: repeat the emergency rotation"
-    detail = f"the {what} begun at {row.created_at} is under way, or its process died"
-    return Finding(FindingKind.UNFINISHED, row.provider, parts.handle(row), detail, advice)
+    detail = f"the {what} of key {row.label}, begun at {row.created_at}, did not come to its end"
+    return Finding(FindingKind.UNFINISHED, row.provider, row.handle, detail, advice)
+
+
+def is_creation(parts: KmsParts, row: KeyVersion) -> bool:
+    """Whether a version that is being made is the first, apart from any that were given up."""
+    others = parts.register.versions(row.tenant, row.name)
+    return not any(other.activated_at for other in others)
 
 
 def is_vouched(parts: KmsParts, row: KeyVersion) -> bool:
@@ -167,14 +173,18 @@ def is_vouched(parts: KmsParts, row: KeyVersion) -> bool:
     return bool(request and request["vouched"])
 
 
-def _was_made_since(parts: KmsParts, row: KeyVersion) -> bool:
-    """Whether the key came, or went by the book, since the provider listed its keys."""
+def _has(parts: KmsParts, row: KeyVersion) -> bool:
+    """Whether the provider has a key now, some time after it listed them all."""
     try:
-        parts.provider(row.provider).find(parts.handle(row))
+        parts.provider(row.provider).find(row.handle)
     except NotFoundError:
-        now = parts.register.version(row.tenant, row.name, row.version)
-        return now.state is not row.state
+        return False
     return True
+
+
+def _has_changed(parts: KmsParts, row: KeyVersion) -> bool:
+    """Whether a key went by the book since the register was read."""
+    return parts.register.version(row.tenant, row.name, row.version).state is not row.state
 
 
 def _orphans(parts: KmsParts, held: _Held, known: set[tuple[str, str]]) -> Iterator[Finding]:

@@ -28,12 +28,16 @@ class KeyPurpose(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: names of tenant and principal, an id of the request, the TLS group if any."""
+    """Who calls: names of tenant and principal, an id of the request, the TLS group if any.
+
+    Who calls over a network is remote, and does not manage the home's own keys.
+    """
 
     tenant: str
     principal: str
     request_id: str = ""
     tls_group: str = ""
+    is_remote: bool = False
 
     def __post_init__(self) -> None:
         for what, text in (("tenant", self.tenant), ("principal", self.principal)):
@@ -95,6 +99,7 @@ OPERATIONS = frozenset({"sign", "verify", "wrap", "unwrap", "read", "manage"})
 class KeyVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One version of a key, as far as it is public. Times are ISO 8601 UTC, empty if not reached.
 
+    `handle` is what the provider calls it.
     `compromised_from` is the leaf index of the run ledger from which signatures do not count.
     """
 
@@ -105,6 +110,7 @@ class KeyVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     purpose: KeyPurpose
     state: KeyState
     provider: str
+    handle: str
     created_at: str
     activated_at: str = ""
     retired_at: str = ""
@@ -114,7 +120,7 @@ class KeyVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def label(self) -> str:
-        """`name/version`, which is also the provider's handle."""
+        """`name/version`, as people call it."""
         return f"{self.name}/{self.version}"
 
     @property

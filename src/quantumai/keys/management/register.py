@@ -6,13 +6,13 @@ of states that is no transition. So two processes cannot both move a key.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from quantumai.canonical import sha256_hex
 from quantumai.errors import ConflictError, NotFoundError, StorageError
 from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.audit.entry import AuditEntry, Outcome
@@ -28,10 +28,13 @@ _TIMES = ("created_at", "activated_at", "retired_at", "destroy_at")
 class KeyRegister:
     """Rows of `kms_names` and `kms_keys` as records."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, new_suffix: Callable[[], str] = lambda: secrets.token_hex(4)
+    ) -> None:
         self._database = database
+        self._new_suffix = new_suffix
 
-    def add_name(
+    def set_name(
         self,
         tenant: str,
         name: str,
@@ -40,8 +43,8 @@ class KeyRegister:
         policy: KeyPolicy,
         now: str,
     ) -> None:
-        """Take a name for a key. Raises `ConflictError` if it is taken."""
-        self._database.insert(
+        """Note what a name stands for; the caller has seen that it stands for nothing."""
+        self._database.upsert(
             "kms_names",
             {
                 "name_ref": f"{tenant}/{name}",
@@ -79,7 +82,9 @@ class KeyRegister:
                 "algorithm": algorithm,
                 "purpose": str(purpose),
                 "provider": provider,
-                "handle": handle_of(tenant, name, version),
+                # Never used before: a token may be shared, and a restored database knows less
+                # than its token. No key that is there already may become this one.
+                "handle": f"{name}-{self._new_suffix()}/{version}",
                 "state": str(KeyState.PRE_ACTIVE),
                 "created_at": now,
                 "request": request,
@@ -104,10 +109,12 @@ class KeyRegister:
             if row is None:
                 raise _unknown(f"{name}/{version}")
             return _record(row)
-        found = self.versions(tenant, name)
-        if not found:
-            raise _unknown(name)
-        return ([v for v in found if v.state is KeyState.ACTIVE] or list(found))[-1]
+        where = {"tenant": tenant, "name": name}
+        active = where | {"state": str(KeyState.ACTIVE)}
+        for wanted in (active, where):
+            for row in self._database.select("kms_keys", wanted, "-version", limit=1):
+                return _record(row)
+        raise _unknown(name)
 
     def policy(self, tenant: str, name: str) -> KeyPolicy:
         """The policy of a key. Raises `NotFoundError`."""
@@ -164,9 +171,11 @@ class KeyRegister:
 
     def add_uses(self, tenant: str, name: str, version: int, number: int, at: str) -> None:
         """Add to the uses of a version, in the caller's transaction."""
-        row = self.row(tenant, name, version)
-        values = {"uses": row["uses"] + number, "last_used_at": at}
-        self._database.update("kms_keys", {"version_ref": row["version_ref"]}, values)
+        where = {"version_ref": f"{tenant}/{name}/{version}"}
+        row = self._database.get("kms_keys", where)
+        if row is not None:
+            values = {"uses": row["uses"] + number, "last_used_at": at}
+            self._database.update("kms_keys", where, values)
 
     def usage(self, tenant: str, name: str) -> tuple[Usage, ...]:
         """Uses of each version. Raises `NotFoundError`."""
@@ -176,12 +185,6 @@ class KeyRegister:
         return tuple(
             Usage(name, row["version"], row["uses"], row["last_used_at"] or "") for row in rows
         )
-
-
-def handle_of(tenant: str, name: str, version: int) -> str:
-    """The provider's name for a key pair; keys of other tenants than the home's are marked."""
-    mark = "" if tenant == HOME_TENANT else f"{sha256_hex(tenant.encode())[:12]}-"
-    return f"{mark}{name}/{version}"
 
 
 def _ref(key: KeyVersion) -> str:
@@ -201,6 +204,7 @@ def _record(row: Row) -> KeyVersion:
             purpose=KeyPurpose(row["purpose"]),
             state=KeyState(row["state"]),
             provider=row["provider"],
+            handle=row["handle"],
             compromised_from=row["compromised_from"],
             public_key=public,
             **{name: row[name] or "" for name in _TIMES},

@@ -95,14 +95,21 @@ def _void(
         if from_index is not None and not 0 <= from_index < 2**53:
             raise BadInputError(f"leaf index {from_index} is out of range")
         key = call.about(parts.register.version(caller.tenant, name, 0))
-        require_grant(parts.register.policy(caller.tenant, name), caller, "manage", name)
+        policy = parts.register.policy(caller.tenant, name)
+        require_grant(policy, caller, "manage", name)
         if name in BUILT_IN and not BUILT_IN[name].rotates:
             raise DeniedError(f"{name} is not rotated: a ledger with new keys is a new ledger")
         # The root signs once before anything is void: a wrong token must not cost the key.
         root.vouch(b"quantumai root check")
         with parts.database.transaction():
             confirmed = confirm_or_propose(
-                parts.database, caller, "emergency-rotate", name, from_index, parts.now()
+                parts.database,
+                policy,
+                caller,
+                "emergency-rotate",
+                name,
+                from_index,
+                parts.now(),
             )
             if confirmed:
                 call.about(key, *_voided(parts, key, from_index))

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,8 @@ from quantumai.errors import (
 )
 from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.encapsulation import Encapsulation
-from quantumai.keys.providers.aws_kms_client import AwsKmsClient, AwsKmsError, AwsKmsSettings
+from quantumai.keys.providers.aws_kms_client import AwsKmsClient, AwsKmsSettings
+from quantumai.keys.providers.aws_kms_errors import AwsKmsError
 from quantumai.keys.providers.aws_kms_register import AwsKey, AwsKeyRegister, OrphanedKey
 from quantumai.keys.providers.aws_kms_specs import (
     KEM_ALGORITHM,
@@ -49,6 +51,7 @@ VALIDATION = (
     "no certificate of our own is claimed"
 )
 UNKNOWN_ENDPOINT = "none known: the endpoint is not one of AWS KMS's own addresses"
+_MAKER_WAIT_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,16 @@ class _Located:
 
 
 class AwsKmsKeys:
-    """`KeyProvider` on AWS KMS; safe for several threads, processes and machines at once."""
+    """`KeyProvider` on AWS KMS; safe for several threads, processes and machines at once.
 
-    def __init__(self, settings: AwsKmsSettings) -> None:
+    `monotonic_s` is a clock that never goes back.
+    """
+
+    def __init__(
+        self, settings: AwsKmsSettings, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
-        self._client = AwsKmsClient(settings)
+        self._client = AwsKmsClient(settings, monotonic_s)
         self._register = AwsKeyRegister(self._client, settings.prefix)
         self._located: dict[str, _Located] = {}
         self._making = threading.Lock()
@@ -98,8 +106,7 @@ class AwsKmsKeys:
         """See `KeyProvider.generate`."""
         check_handle(handle)
         require_made(self.abilities(), algorithm)
-        # Of two threads the second need not make a key only to throw it away.
-        with self._making:
+        with self._one_maker():
             self._register.make(handle, algorithm)
         try:
             found = self.find(handle)
@@ -180,6 +187,17 @@ class AwsKmsKeys:
             self._register.discard(orphan.key_id)
             return
         raise ConflictError(f"key {orphan.key_id} is no orphan any more")
+
+    @contextlib.contextmanager
+    def _one_maker(self) -> Iterator[None]:
+        """Of two threads the second need not make a key only to throw it away; if the first one
+        waits for AWS, it does: whoever stood in line would wait for each before it."""
+        held = self._making.acquire(timeout=_MAKER_WAIT_S)
+        try:
+            yield
+        finally:
+            if held:
+                self._making.release()
 
     def _sign(self, handle: str, located: _Located, what: ToSign) -> bytes:
         answer = self._use(

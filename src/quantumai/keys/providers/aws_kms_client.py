@@ -1,50 +1,34 @@
-"""Calls to AWS KMS: bounded in time, and with errors that carry no secret.
+"""Calls to AWS KMS, bounded in time.
 
 Credentials come from boto3's usual chain (environment, profile, role) and are never asked for or
-kept here. What AWS says in an error may hold a session token (the canonical request of a wrong
-signature does), so only its code is passed on. botocore writes requests and answers to its log at
-level DEBUG, shared secrets and authorisation headers included: its loggers are held at INFO.
+kept here. botocore writes requests and answers to its log at level DEBUG, shared secrets and
+authorisation headers included: its loggers are held at INFO.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import secrets
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from quantumai.errors import (
-    BadInputError,
-    KeyUnavailableError,
-    NotFoundError,
-    QuantumAIError,
-    TokenBusyError,
-)
+from quantumai.errors import BadInputError, KeyUnavailableError, TokenBusyError
+from quantumai.keys.providers.aws_kms_errors import AwsKmsSilentError, of_answer, of_failure
+from quantumai.keys.providers.circuit_breaker import CircuitBreaker
 
+# Below the ten seconds that the KMS over HTTP gives a call, with room for what it does beside.
+MOST_WAIT_S = 9.0
+_MOST_PAUSE_S = 0.5
 _PREFIX = re.compile(r"(?!aws(/|$))[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _AWS_HOST = re.compile(
     r"([a-z0-9-]+\.)?kms(-fips)?\.[a-z0-9-]+(\.vpce)?\.(amazonaws\.com(\.cn)?|api\.aws)"
 )
-# Faults that pass: throttling, and what AWS calls an internal error that can be tried again.
-_BUSY = frozenset(
-    {
-        "ThrottlingException",
-        "Throttling",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-        "KMSInternalException",
-        "DependencyTimeoutException",
-        "KeyUnavailableException",
-        "ServiceUnavailableException",
-    }
-)
-_HINTS = {
-    "AccessDeniedException": "the caller's role or the key policy lacks the permission for it",
-    "LimitExceededException": "the account's quota of KMS keys or aliases is used up",
-}
 
 
 @dataclass(frozen=True)
@@ -52,15 +36,25 @@ class AwsKmsSettings:
     """Where the keys are. `prefix` begins the aliases of one home; two homes must differ in it.
 
     Without `region` the usual chain has to name one. `endpoint_url` is for VPC endpoints and for
-    emulations; it is https, or http on loopback.
+    emulations; it is https, or http on loopback. A call is tried `attempts` times in all.
     """
 
     prefix: str = "quantumai"
     region: str = ""
     endpoint_url: str = ""
-    connect_timeout_s: float = 2.0
-    read_timeout_s: float = 5.0
+    connect_timeout_s: float = 1.5
+    read_timeout_s: float = 2.5
     attempts: int = 2
+
+    @property
+    def attempt_s(self) -> float:
+        """The longest that one attempt waits for an endpoint with one address."""
+        return self.connect_timeout_s + self.read_timeout_s
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that a call waits for an AWS that is silent, pauses included."""
+        return self.attempts * self.attempt_s + (self.attempts - 1) * _MOST_PAUSE_S
 
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
@@ -71,21 +65,34 @@ class AwsKmsSettings:
         url = urlsplit(self.endpoint_url)
         if self.endpoint_url and url.scheme != "https" and url.hostname not in _LOOPBACK:
             raise BadInputError("the endpoint of AWS KMS must be an https address")
+        if self.attempts < 1 or not self.longest_s < MOST_WAIT_S:
+            raise BadInputError(
+                f"a call to AWS KMS has at least one attempt and ends within {MOST_WAIT_S:g} s",
+                hint="lower the timeouts or the attempts",
+            )
 
 
-class AwsKmsError(KeyUnavailableError):
-    """AWS KMS answered with an error that the caller may understand by its `aws_code`."""
-
-    def __init__(self, operation: str, aws_code: str) -> None:
-        super().__init__(f"AWS KMS refuses {operation}: {aws_code}", hint=_HINTS.get(aws_code, ""))
-        self.aws_code = aws_code
+def _jitter_s() -> float:
+    return secrets.randbelow(1001) / 1000 * _MOST_PAUSE_S
 
 
 class AwsKmsClient:
-    """One boto3 client, made at the first call; safe for several threads."""
+    """One boto3 client, made at the first call; safe for several threads.
 
-    def __init__(self, settings: AwsKmsSettings) -> None:
+    After three calls in a row without an answer the next ones are refused at once for a while
+    (`CircuitBreaker`). `monotonic_s` never goes back; `pause_s` is the wait before a second try.
+    """
+
+    def __init__(
+        self,
+        settings: AwsKmsSettings,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        pause_s: Callable[[], float] = _jitter_s,
+    ) -> None:
         self._settings = settings
+        self._monotonic_s = monotonic_s
+        self._pause_s = pause_s
+        self._breaker = CircuitBreaker(monotonic_s, (AwsKmsSilentError,), subject="AWS KMS")
         self._client: Any = None
         self._lock = threading.Lock()
 
@@ -95,15 +102,28 @@ class AwsKmsClient:
         Raises `TokenBusyError` when there is no answer in time or AWS says to try again,
         `NotFoundError`, and else `AwsKmsError`, or `KeyUnavailableError` without credentials.
         """
+        with self._breaker.guard():
+            began = self._monotonic_s()
+            for attempt in range(1, self._settings.attempts):
+                try:
+                    return self._ask(operation, parameters)
+                except TokenBusyError:
+                    # An endpoint with several addresses takes the time to connect for each.
+                    if self._monotonic_s() - began > attempt * self._settings.attempt_s:
+                        raise
+                time.sleep(self._pause_s())
+            return self._ask(operation, parameters)
+
+    def _ask(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        client = self._open()
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self._open()
         try:
             answer: dict[str, Any] = getattr(client, operation)(**parameters)
         except ClientError as error:
-            raise _of_answer(operation, error.response) from None
+            raise of_answer(operation, error.response) from None
         except BotoCoreError as error:
-            raise _of_failure(operation, error) from None
+            raise of_failure(operation, error) from None
         return answer
 
     def pages(self, operation: str, result: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -153,7 +173,8 @@ def _make_client(settings: AwsKmsSettings) -> Any:
     config = Config(
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": settings.attempts},
+        # Tried again here: botocore may pause for as long as a header of the answer says.
+        retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=32,
         tcp_keepalive=True,
     )
@@ -166,33 +187,4 @@ def _make_client(settings: AwsKmsSettings) -> Any:
             config=config,
         )
     except (BotoCoreError, ValueError) as error:
-        raise _of_failure("a client", error) from None
-
-
-def _of_answer(operation: str, response: dict[str, Any]) -> QuantumAIError:
-    code = str(response.get("Error", {}).get("Code", "unknown"))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if not re.fullmatch(r"[A-Za-z0-9.]{1,80}", code):
-        code = "unknown"
-    if code in _BUSY or status == 429 or status >= 500:
-        return TokenBusyError(f"AWS KMS is busy: {operation} answered {code}")
-    if code == "NotFoundException":
-        return NotFoundError("AWS KMS has no such key")
-    return AwsKmsError(operation, code)
-
-
-def _of_failure(operation: str, error: Exception) -> QuantumAIError:
-    """What never got an answer: no network, no time, no credentials, no region."""
-    from botocore.exceptions import ConnectionError as BotoConnectionError
-    from botocore.exceptions import HTTPClientError, SSLError
-
-    kind = type(error).__name__
-    if isinstance(error, SSLError):
-        hint = "look at the endpoint and its certificate"
-        return KeyUnavailableError(f"AWS KMS cannot be called: {kind}", hint=hint)
-    if isinstance(error, (BotoConnectionError, HTTPClientError)):
-        return TokenBusyError(f"AWS KMS does not answer: {operation}, {kind}")
-    return KeyUnavailableError(
-        f"AWS KMS cannot be called: {kind}",
-        hint="set credentials and a region as for the aws command line",
-    )
+        raise of_failure("a client", error) from None

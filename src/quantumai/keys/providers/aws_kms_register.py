@@ -23,7 +23,8 @@ from quantumai.errors import (
     NotFoundError,
     TokenBusyError,
 )
-from quantumai.keys.providers.aws_kms_client import AwsKmsClient, AwsKmsError
+from quantumai.keys.providers.aws_kms_client import AwsKmsClient
+from quantumai.keys.providers.aws_kms_errors import AwsKmsError
 from quantumai.keys.providers.aws_kms_specs import SPECS
 from quantumai.keys.providers.port import check_handle
 

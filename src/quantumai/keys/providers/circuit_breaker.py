@@ -19,7 +19,8 @@ class CircuitBreaker:
     """Counts what happens inside `guard`; safe for several threads.
 
     `monotonic_s` is a clock that never goes back. Errors of the types in `counted` are failures;
-    any other error on purpose, but for `TokenBusyError`, is an answer and so a success.
+    any other error on purpose, but for `TokenBusyError`, is an answer and so a success. `subject`
+    is who failed, for the message.
     """
 
     def __init__(
@@ -29,11 +30,13 @@ class CircuitBreaker:
         *,
         failures: int = 3,
         open_s: float = 5.0,
+        subject: str = "the token",
     ) -> None:
         self._monotonic_s = monotonic_s
         self._counted = counted
         self._limit = failures
         self._open_s = open_s
+        self._subject = subject
         self._lock = threading.Lock()
         self._in_a_row = 0
         self._reason = ""
@@ -107,7 +110,7 @@ class CircuitBreaker:
 
     def _refusal(self, wait_s: float) -> TokenBusyError:
         return TokenBusyError(
-            f"the token failed {self._in_a_row} times in a row, last: {self._reason}",
+            f"{self._subject} failed {self._in_a_row} times in a row, last: {self._reason}",
             retry_after_s=max(wait_s, 1.0),
             hint="try again later; look at `qai kms token status`",
         )

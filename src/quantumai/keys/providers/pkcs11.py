@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from quantumai.errors import ConflictError, KeyUnavailableError, NotFoundError
 from quantumai.keys.parameters import ParameterSet, parameter_set
 from quantumai.keys.providers.circuit_breaker import CircuitBreaker
-from quantumai.keys.providers.pkcs11_keys import generate_pair, probe_token
-from quantumai.keys.providers.pkcs11_numbers import abilities_of
+from quantumai.keys.providers.pkcs11_keys import generate_pair
 from quantumai.keys.providers.pkcs11_objects import TokenObjects, new_object_id, objects_of
+from quantumai.keys.providers.pkcs11_probe import TokenProbe
 from quantumai.keys.providers.pkcs11_token import (
     Pkcs11Token,
     PooledSession,
@@ -36,7 +36,7 @@ from quantumai.keys.providers.request_checks import (
     require_signing,
 )
 from quantumai.keys.providers.token_lock import TokenLock
-from quantumai.keys.providers.token_status import VALIDATION, TokenStatus, describe
+from quantumai.keys.providers.token_status import TokenStatus, describe
 
 _T = TypeVar("_T")
 _TRIAL_WAIT_S = 1.0
@@ -47,7 +47,8 @@ class Pkcs11Keys:
     """`KeyProvider` on a token; safe for several threads, and processes of one machine, at once.
 
     `clock` returns aware UTC times, `monotonic_s` never goes back; `lock_file` is the same for all
-    processes that use the token. Calls wait at most five seconds for a session and for the lock.
+    processes that use the token. Calls wait at most five seconds for a session, for the lock and
+    for another thread's probe.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Pkcs11Keys:
         self._lock = TokenLock(lock_file)
         self._breaker = CircuitBreaker(monotonic_s, (TokenAnswerError, TokenStalledError))
         self._objects = TokenObjects()
-        self._abilities: dict[str, frozenset[Ability]] | None = None
+        self._probe = TokenProbe(token, self._breaker)
 
     def __repr__(self) -> str:
         return f"Pkcs11Keys({self._token!r})"
@@ -74,24 +75,16 @@ class Pkcs11Keys:
 
     @property
     def validation(self) -> str:
-        """What stands behind the token's algorithms; no certificate."""
-        return VALIDATION
+        """What `token.toml` says that stands behind the token; only who set it up can know."""
+        return self._token.settings.stated_validation()
 
     def abilities(self) -> Mapping[str, frozenset[Ability]]:
         """See `KeyProvider.abilities`: from the token's mechanisms, once it has been probed.
 
-        A token that lets private keys out is refused: `InsecureRefusedError`, here and at every
-        other call but `destroy`.
+        That is done by one thread, once, and holds for good. A token that lets private keys out is
+        refused: `InsecureRefusedError`, here and at every other call but `destroy`.
         """
-        if self._abilities is None:
-            with self._breaker.guard():
-                found = abilities_of(self._token.information().mechanisms)
-                with self._token.session() as session:
-                    probe_token(session, frozenset(found))
-                # The probe provokes errors on purpose: nothing else happens in that session.
-                self._token.renew()
-            self._abilities = found
-        return self._abilities
+        return self._probe.abilities()
 
     def generate(self, handle: str, algorithm: str) -> ProviderKey:
         """See `KeyProvider.generate`."""
@@ -166,10 +159,9 @@ class Pkcs11Keys:
             _look(pooled)
 
     def renew(self) -> None:
-        """See `KeyProvider.renew`."""
+        """See `KeyProvider.renew`; what the probe found is kept."""
         self._token.renew()
         self._objects = TokenObjects()
-        self._abilities = None
 
     def status(self) -> TokenStatus:
         """Describe the token, after probing it. Raises as `keys` does."""

@@ -4,8 +4,8 @@ As many sessions as the settings have slots, spread over the slots that show the
 by one thread at a time. A session is looked at before every use, and thrown away after any error,
 because an error can spoil it. Waiting for a free one is bounded. What is not bounded is a call that
 hangs inside the library: its thread hangs with it, and its session is gone until it comes back. To
-hand calls to threads of our own, so that a caller could go away, cost 12 to 18 % of the signatures
-when it was measured.
+hand calls to threads of our own, so that a caller could go away, would cost a good part of the
+signatures per second.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ destroyed no signature with it is under way anywhere.
 
 Two flocks: readers pass the first, the turnstile, on their way to the second, and a writer holds
 it while waiting. Without it a busy signer would keep a writer out for ever. A free lock costs a
-reader one microsecond.
+reader next to nothing.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ from quantumai.errors import BadInputError, KeyUnavailableError
 from quantumai.storage.durable_files import create_file
 
 FILE_NAME = "token.toml"
+NOT_STATED = f"not stated: write `validation` into {FILE_NAME}"
+_VALIDATION = re.compile(r"[ -~]{0,300}")
 
 
 class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,7 +22,9 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `pin` is what `PinSource` takes. `folder`, if given, is where the settings belong: a software
     token's configuration names it. `slots` is how many sessions work at once; they are spread over
-    the slots that show the token, so one each where the library shows it that often.
+    the slots that show the token, so one each where the library shows it that often. `validation`
+    is what stands behind the token, in words that key events and manifests repeat: one line of at
+    most 300 printable ASCII characters.
     """
 
     library: str
@@ -28,6 +33,15 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: dict[str, str]
     folder: str = ""
     slots: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    validation: str = ""
+
+    def __post_init__(self) -> None:
+        if not _VALIDATION.fullmatch(self.validation):
+            raise ValueError("validation is one line of at most 300 printable ASCII characters")
+
+    def stated_validation(self) -> str:
+        """What stands behind the token, or that nobody has said it."""
+        return self.validation.strip() or NOT_STATED
 
 
 def read_settings(folder: Path) -> TokenSettings:
@@ -56,6 +70,8 @@ def write_settings(folder: Path, settings: TokenSettings) -> bool:
         for name in ("library", "label", "pin", "folder")
     ]
     lines += [f"slots = {settings.slots}"]
+    if settings.validation:
+        lines += [f"validation = {_quoted(settings.validation)}"]
     lines += ["", "[environment]"]
     lines += [f"{name} = {_quoted(value)}" for name, value in sorted(settings.environment.items())]
     return create_file(folder / FILE_NAME, "\n".join([*lines, ""]).encode(), 0o600)

@@ -10,11 +10,6 @@ from quantumai.keys.providers.pkcs11_token import TokenInformation
 from quantumai.keys.providers.port import Ability
 from quantumai.keys.providers.token_settings import TokenSettings
 
-VALIDATION = (
-    "none certified: FIPS 203, FIPS 204, FIPS 205 and FIPS 186-5 algorithms in a PKCS#11 token, "
-    "tested with vectors; no CMVP certificate is claimed"
-)
-
 
 @dataclass(frozen=True)
 class TokenStatus:
@@ -51,7 +46,7 @@ def describe(
         manufacturer=token.manufacturer,
         model=token.model,
         library=settings.library,
-        validation=VALIDATION,
+        validation=settings.stated_validation(),
         slots=token.slots,
         sessions=settings.slots,
         keys=keys,

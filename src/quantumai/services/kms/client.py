@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
-from quantumai.errors import BadInputError, TokenBusyError
+from quantumai.errors import TokenBusyError
 from quantumai.keys.management.records import (
     KeyPolicy,
     KeyPurpose,
@@ -24,19 +24,22 @@ from quantumai.keys.management.records import (
     Usage,
 )
 from quantumai.services.kms import wire
+from quantumai.services.kms.connections import open_connections
 from quantumai.services.kms.problems import error_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
-_CONNECT_S = 5.0
 _READ_S = 20.0  # above the service's own deadline, so that its answer is heard
-_CONNECTIONS = 64
 
 
 class HttpKeyManagement:
-    """The keys of the tenant that `token` belongs to, in the service at `base_url`."""
+    """The keys of the tenant that `token` belongs to, in the service at `base_url`.
+
+    Raises `BadInputError` for an address that is neither https, nor http on loopback: tokens and
+    data keys do not cross a network in the clear.
+    """
 
     def __init__(
         self,
@@ -46,20 +49,11 @@ class HttpKeyManagement:
         read_timeout_s: float = _READ_S,
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
-        from urllib3 import Timeout, connection_from_url
-
-        address = urlsplit(base_url)
-        if address.scheme not in ("http", "https") or not address.netloc:
-            raise BadInputError(f"not the address of a key service: {base_url[:80]!r}")
+        self._pool = open_connections(base_url, read_timeout_s)
         self._base = base_url.rstrip("/")
-        self._prefix = address.path.rstrip("/") + "/v1"
+        self._prefix = urlsplit(base_url).path.rstrip("/") + "/v1"
         self._new_id = new_id
         self._headers = {"Authorization": f"Bearer {token}", "Accept": wire.MEDIA_TYPE}
-        self._pool = connection_from_url(
-            self._base,
-            maxsize=_CONNECTIONS,
-            timeout=Timeout(connect=_CONNECT_S, read=read_timeout_s),
-        )
 
     def __repr__(self) -> str:
         return f"HttpKeyManagement({self._base!r})"

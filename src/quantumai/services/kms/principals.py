@@ -72,7 +72,7 @@ class Principals:
             raise UnauthenticatedError(
                 "no known token was sent", hint="send Authorization: Bearer and your token"
             )
-        return Caller(found.tenant, found.principal, request_id)
+        return Caller(found.tenant, found.principal, request_id, is_remote=True)
 
 
 def new_token() -> str:

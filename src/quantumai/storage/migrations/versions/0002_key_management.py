@@ -41,6 +41,22 @@ _TRANSITIONS = (
 )
 
 
+_FALSE_MOVE = "NEW.state <> OLD.state AND NEW.former_state IS DISTINCT FROM OLD.state"
+_MOVES = {
+    "sqlite": (
+        "CREATE TRIGGER kms_keys_moves BEFORE UPDATE ON kms_keys FOR EACH ROW "
+        f"WHEN {_FALSE_MOVE.replace('IS DISTINCT FROM', 'IS NOT')} "
+        "BEGIN SELECT RAISE(ABORT, 'kms_keys: the former state is another'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION kms_keys_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'kms_keys: the former state is another' USING ERRCODE = '23514'; END $$",
+        "CREATE TRIGGER kms_keys_moves BEFORE UPDATE ON kms_keys FOR EACH ROW "
+        f"WHEN ({_FALSE_MOVE}) EXECUTE FUNCTION kms_keys_refuse()",
+    ),
+}
+
+
 def _one_of(values: tuple[str, ...]) -> str:
     return f"({', '.join(repr(value) for value in values)})"
 
@@ -82,8 +98,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("provider", "handle", name="kms_keys_handle"),
         sa.CheckConstraint(f"state IN {_one_of(_STATES)}", name="kms_keys_state"),
         sa.CheckConstraint(
-            "(former_state IS NULL AND state = 'pre-active') OR "
-            f"(former_state || '>' || state) IN {_one_of(_TRANSITIONS)}",
+            # A check whose outcome is null lets a row pass, so null is said in full.
+            "(former_state IS NULL AND state = 'pre-active') OR (former_state IS NOT NULL AND "
+            f"(former_state || '>' || state) IN {_one_of(_TRANSITIONS)})",
             name="kms_keys_transition",
         ),
         # A key that may sign has a public key to check its signatures with.
@@ -115,3 +132,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_kms_keys_tenant_name", "kms_keys", ["tenant", "name"])
     op.create_index("ix_kms_keys_key_id", "kms_keys", ["key_id"])
+    # The constraint checks the pair that is written; this, that its first half is true.
+    for statement in _MOVES[op.get_bind().dialect.name]:
+        op.execute(statement)

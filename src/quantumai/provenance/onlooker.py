@@ -1,0 +1,43 @@
+"""Looking at what a home has sealed: nothing is made, signed or appended on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from quantumai.errors import LedgerError
+from quantumai.keys.management.built_in import LEDGER_CLASSICAL, LEDGER_PQC
+from quantumai.keys.management.internal_keys import InternalKeys
+from quantumai.provenance.checkpoint_signer import KmsCheckpointSigner, ledger_origin
+from quantumai.provenance.commits import CommitLog
+from quantumai.provenance.ledger import Ledger
+from quantumai.provenance.sealing import Sealer
+from quantumai.storage.objects import ObjectStore
+
+
+def look_at_sealer(
+    keys: InternalKeys,
+    objects: ObjectStore,
+    clock: Callable[[], datetime],
+    *,
+    least_size: int = 0,
+) -> Sealer | None:
+    """The sealer as the home left it, to be read only; None for a home that never sealed.
+
+    Raises `LedgerError` if the ledger has fewer leaves than `least_size` or than its caches know,
+    or if the keys that signed it are not in the register any more.
+    """
+    commits = CommitLog(objects)
+    commits.require_size(least_size)
+    made = {key.name for key in keys.every_version() if key.public_key}
+    if not made.issuperset((LEDGER_CLASSICAL, LEDGER_PQC)):
+        if commits.newest() is None:
+            return None
+        raise LedgerError(
+            "the run ledger has leaves, but its keys are not in the database",
+            hint="restore the newest backup of the database",
+        )
+    origin = ledger_origin(keys)
+    ledger = Ledger(objects, origin, KmsCheckpointSigner(keys, origin), clock)
+    ledger.require_size()
+    return Sealer(keys, ledger, objects, clock)
