@@ -228,6 +228,27 @@ def test_a_key_moves_to_another_provider_with_its_next_version(
         assert world.disagreements() == []
 
 
+def test_rotation_falls_due_by_age_and_by_uses(world: World) -> None:
+    by_age = world.make(text="age", policy=KeyPolicy(rotate_after_days=30))
+    by_uses = world.make(text="uses", policy=KeyPolicy(rotate_after_uses=2))
+    never = world.make(text="never")
+    keys = world.kms.of(Caller("local", "alice"))
+
+    def due() -> list[str]:
+        return [key.label for key in keys.rotate_due()]
+
+    for name in (by_age, by_uses, never):
+        keys.sign(name, MESSAGE)
+    world.clock.advance(days=29)
+    assert due() == []
+    keys.sign(by_uses, MESSAGE)
+    assert due() == [f"{by_uses}/2"]
+    world.clock.advance(days=1)
+    assert due() == [f"{by_age}/2"]
+    assert due() == [], "the new versions have their own age and uses"
+    assert world.states(never) == ["active"]
+
+
 def once(world: World, method: str, what: Callable[[], object]) -> None:
     """Do something at the next call of a provider's method, as if somebody else did it then."""
     right = getattr(world.provider, method)
