@@ -158,7 +158,7 @@ def _decomposed(values: Polys) -> tuple[Polys, Polys]:
 def _uniform(seed: bytes) -> Polys:
     """Algorithm 30."""
     octets = np.frombuffer(_shake(128, seed, 3 * 400), np.uint8).astype(np.int64).reshape(-1, 3)
-    values = octets @ np.array([1, 2**8, 2**16]) & 0x7FFFFF
+    values: Polys = octets @ np.array([1, 2**8, 2**16]) & 0x7FFFFF
     return values[values < _Q][:256]
 
 

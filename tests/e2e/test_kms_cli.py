@@ -213,7 +213,7 @@ def test_a_destroyed_key_is_gone_after_its_waiting_period(
     desk.ok("keys", "cancel-destroy", kept)
     assert desk.state(kept) == "disabled"
     desk.ok("keys", "enable", kept)
-    files = [path for path in desk.home.rglob("*") if path.parent.name == gone]
+    files = [path for path in desk.home.rglob("*") if path.parent.name.startswith(f"{gone}-")]
     assert len(files) == 1
     real = wiring.utc_now
     monkeypatch.setattr(wiring, "utc_now", lambda: real() + timedelta(days=1, minutes=1))

@@ -49,7 +49,9 @@ def test_it_looks_mends_and_destroys_only_what_it_is_told_to(home: Path) -> None
     assert "stray/1" in mended.out
     assert "1 left" in mended.out
 
-    cleared = qai("kms", "doctor", "--repair", "--destroy-orphans", home=home)
+    clear = ("kms", "doctor", "--repair", "--destroy-orphans", "--as")
+    assert "noted for alice" in qai(*clear, "alice", home=home).out
+    cleared = qai(*clear, "bob", home=home)
     assert (cleared.code, cleared.out.splitlines()[-1]) == (0, "register and providers agree")
     again = qai("kms", "doctor", "--json", home=home)
     assert (again.code, again.json) == (0, {"ok": True, "tried": [], "findings": []})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantumai.cli.kms_caller import As, caller_named
 from quantumai.cli.options import AsJson
 from quantumai.cli.terminal import show, show_json, table, visible
 
@@ -22,9 +23,11 @@ def doctor(
         bool,
         typer.Option(
             "--destroy-orphans",
-            help="With --repair: destroy keys in the provider that no key of this home has.",
+            help="With --repair: destroy keys that this home does not know. Two principals: one of "
+            "another home, or one made after the last backup, looks just like it.",
         ),
     ] = False,
+    principal: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the register of keys with what the providers hold; exit 1 if something is left."""
@@ -37,7 +40,8 @@ def doctor(
         raise BadInputError("--destroy-orphans needs --repair", hint="give both")
     with open_existing_home() as home:
         parts = home.open_kms().parts
-        tried = mend(parts, find(parts), destroy_orphans=destroy_orphans) if repair else []
+        caller = caller_named(principal) if destroy_orphans else None
+        tried = mend(parts, find(parts), destroy_orphans_for=caller) if repair else []
         left = find(parts)
     if as_json:
         _show_json(tried, left)

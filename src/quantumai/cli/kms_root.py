@@ -41,9 +41,11 @@ def init(
     If it was interrupted, run it again: it goes on with the token and the root that are in FOLDER.
     """
     from quantumai.services.home_root import init_root
-    from quantumai.services.wiring import home_root
+    from quantumai.services.wiring import home_root, open_home
 
     public = init_root(home_root(), folder, library, pin)
+    with open_home() as home:
+        home.open_sealer().announce_root(public)
     if as_json:
         show_json({"key_id": public.key_id, "algorithm": public.algorithm, "folder": str(folder)})
         return
@@ -98,6 +100,8 @@ def emergency_rotate(
             raise ApprovalNeededError(
                 str(error), hint="within 24 hours another principal runs the same with --as OTHER"
             ) from None
+        # Again, if the first time was interrupted: who vouches has to be known before it counts.
+        opened.home.open_sealer().announce_root(key.public)
         opened.tell_ledger(made)
     if as_json:
         show_json({"name": made.name, "version": made.version, "key_id": made.key_id})

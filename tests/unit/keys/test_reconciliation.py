@@ -13,7 +13,7 @@ from quantumai.keys.management import root
 from quantumai.keys.management.kms import open_kms
 from quantumai.keys.management.mending import mend
 from quantumai.keys.management.reconciliation import FindingKind, find
-from quantumai.keys.management.records import KeyPolicy, KeyPurpose, KeyVersion
+from quantumai.keys.management.records import Caller, KeyPolicy, KeyPurpose, KeyVersion
 from tests.key_management import ALICE, BOB, new_database, soft_keys
 from tests.kms_world import Clock, World, open_world
 
@@ -29,7 +29,7 @@ def kinds(world: World) -> list[str]:
     return [str(finding.kind) for finding in find(world.kms.parts)]
 
 
-def repair(world: World, **options: bool) -> list[str]:
+def repair(world: World, **options: Caller) -> list[str]:
     """Mend everything; the errors, "" for what went well."""
     parts = world.kms.parts
     return [step.error for step in mend(parts, find(parts), **options)]
@@ -206,11 +206,15 @@ def test_an_orphan_is_destroyed_only_on_demand(world: World) -> None:
     assert (finding.kind, finding.handle) == ("orphan", "stray/3")
     assert repair(world) == []
     assert world.provider.find("stray/3")
-    assert repair(world, destroy_orphans=True) == [""]
+    for _ in range(2):  # the same principal twice is one principal
+        (error,) = repair(world, destroy_orphans_for=ALICE)
+        assert "noted for alice" in error
+    assert world.provider.find("stray/3")
+    assert repair(world, destroy_orphans_for=BOB) == [""]
     with pytest.raises(NotFoundError):
         world.provider.find("stray/3")
     last = world.entries()[-1]
-    assert (last.operation, last.key) == ("destroy-orphan", "stray/3")
+    assert (last.operation, last.principal, last.key) == ("destroy-orphan", "bob", "stray/3")
     assert kinds(world) == []
 
 
@@ -218,7 +222,7 @@ def test_a_lost_key_is_reported_until_it_is_replaced_and_struck_out(world: World
     name = world.make()
     world.provider.destroy(world.handle(name))
     assert kinds(world) == ["lost"]
-    assert repair(world, destroy_orphans=True) == []
+    assert repair(world, destroy_orphans_for=BOB) == []
     with pytest.raises(NotFoundError):
         world.alice.sign(name, b"m")
     world.alice.rotate(name)  # what is advised
@@ -231,7 +235,7 @@ def test_another_key_of_the_same_name_is_reported_and_never_used(world: World) -
     world.provider.destroy(world.handle(name))
     world.provider.generate(world.handle(name), "ML-DSA-44")
     assert kinds(world) == ["mismatch"]
-    assert repair(world, destroy_orphans=True) == []
+    assert repair(world, destroy_orphans_for=BOB) == []
     with pytest.raises(KeyUnavailableError, match="does not verify"):
         world.alice.sign(name, b"m")
     assert world.held() == {f"{name}/1"}
@@ -339,7 +343,11 @@ def test_a_key_that_aws_made_and_nobody_named(tmp_path: Path) -> None:
         assert [step.error for step in mend(kms.parts, [unfinished, orphan])] == [""]
         made = kms.of(ALICE).show("k")
         assert find(kms.parts) == [orphan], "which is not the key that was made now"
-        steps = mend(kms.parts, [orphan, orphan], destroy_orphans=True)
-        assert [step.error for step in steps] == ["", f"{orphan.provider_id} is no orphan any more"]
+        mend(kms.parts, [orphan], destroy_orphans_for=ALICE)
+        (step,) = mend(kms.parts, [orphan], destroy_orphans_for=BOB)
+        assert step.error == ""
+        for caller, said in ((ALICE, "noted"), (BOB, "is no orphan any more")):
+            (step,) = mend(kms.parts, [orphan], destroy_orphans_for=caller)
+            assert said in step.error
         assert find(kms.parts) == []
         assert kms.of(ALICE).sign("k", b"m").key_id == made.key_id

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import msgspec
 
 from quantumai.errors import ConflictError, NotFoundError, QuantumAIError
+from quantumai.keys.audit.entry import Outcome
 from quantumai.keys.management import ending, lifecycle
+from quantumai.keys.management.approvals import approval_needed, confirm_or_propose
 from quantumai.keys.management.audited_call import AuditedCall
 from quantumai.keys.management.built_in import INTERNAL
 from quantumai.keys.management.idempotency import settle
@@ -25,8 +27,7 @@ from quantumai.keys.management.reconciliation import (
     is_creation,
     is_vouched,
 )
-from quantumai.keys.management.records import Caller, KeyVersion
-from quantumai.keys.management.register import HOME_TENANT
+from quantumai.keys.management.records import Caller, KeyPolicy, KeyVersion
 from quantumai.keys.management.states import KeyState
 from quantumai.keys.providers.port import KeyProvider
 
@@ -40,24 +41,28 @@ class Mended:
 
 
 def mend(
-    parts: KmsParts, findings: Iterable[Finding], *, destroy_orphans: bool = False
+    parts: KmsParts, findings: Iterable[Finding], *, destroy_orphans_for: Caller | None = None
 ) -> list[Mended]:
-    """Mend what can be mended, and orphans if they are to be destroyed; what fails is said."""
+    """Mend what can be mended; what fails is said.
+
+    Orphans are destroyed if a second principal asks for it: to the home that made it before its
+    database was restored, or to another home in the same token, an orphan is a key.
+    """
     rows = {(row.provider, row.handle): row for row in parts.register.all()}
     tried = []
     for finding in findings:
         row = rows.get((finding.provider, finding.handle))
-        step = _step(parts, finding, row, destroy_orphans)
+        step = _step(parts, finding, row, destroy_orphans_for)
         if step is not None:
             tried.append(Mended(finding, _error_of(step)))
     return tried
 
 
 def _step(
-    parts: KmsParts, finding: Finding, row: KeyVersion | None, destroy_orphans: bool
+    parts: KmsParts, finding: Finding, row: KeyVersion | None, caller: Caller | None
 ) -> Callable[[], None] | None:
     if finding.kind is FindingKind.ORPHAN:
-        return (lambda: _destroy_orphan(parts, finding)) if destroy_orphans else None
+        return None if caller is None else lambda: _destroy_orphan(parts, finding, caller)
     if row is None:
         return None
     if finding.kind is FindingKind.UNFINISHED:
@@ -129,10 +134,17 @@ def _destroy_again(parts: KmsParts, row: KeyVersion) -> None:
         parts.provider(row.provider).destroy(row.handle)
 
 
-def _destroy_orphan(parts: KmsParts, finding: Finding) -> None:
-    caller = Caller(HOME_TENANT, INTERNAL.principal)
-    payload = (finding.handle + finding.provider_id).encode()
-    with AuditedCall(parts.audit, caller, "destroy-orphan", finding.handle, payload):
+def _destroy_orphan(parts: KmsParts, finding: Finding, caller: Caller) -> None:
+    name = f"{finding.provider} {finding.handle} {finding.provider_id}".rstrip()
+    with AuditedCall(parts.audit, caller, "destroy-orphan", finding.handle, name.encode()) as call:
+        with parts.database.transaction():
+            confirmed = confirm_or_propose(
+                parts.database, KeyPolicy(), caller, "destroy-orphan", name, {}, parts.now()
+            )
+            if not confirmed:
+                call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
+        if not confirmed:
+            raise approval_needed(caller, "destroy-orphan", name)
         provider = parts.provider(finding.provider)
         if finding.provider_id:
             _discard(provider, finding.provider_id)

@@ -42,19 +42,21 @@ _TRANSITIONS = (
 
 
 _FALSE_MOVE = "NEW.state <> OLD.state AND NEW.former_state IS DISTINCT FROM OLD.state"
-_MOVES = {
-    "sqlite": (
-        "CREATE TRIGGER kms_keys_moves BEFORE UPDATE ON kms_keys FOR EACH ROW "
-        f"WHEN {_FALSE_MOVE.replace('IS DISTINCT FROM', 'IS NOT')} "
-        "BEGIN SELECT RAISE(ABORT, 'kms_keys: the former state is another'); END",
-    ),
-    "postgresql": (
-        "CREATE FUNCTION kms_keys_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION 'kms_keys: the former state is another' USING ERRCODE = '23514'; END $$",
-        "CREATE TRIGGER kms_keys_moves BEFORE UPDATE ON kms_keys FOR EACH ROW "
-        f"WHEN ({_FALSE_MOVE}) EXECUTE FUNCTION kms_keys_refuse()",
-    ),
-}
+_MESSAGE = "kms_keys: the former state is another"
+_ON_SQLITE = (
+    "CREATE TRIGGER kms_keys_moves BEFORE UPDATE ON kms_keys FOR EACH ROW "
+    f"WHEN {_FALSE_MOVE.replace('IS DISTINCT FROM', 'IS NOT')} "
+    f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
+)
+_REFUSE_ON_POSTGRESQL = (
+    "CREATE FUNCTION kms_keys_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN RAISE EXCEPTION '{_MESSAGE}' USING ERRCODE = '23514'; END $$"
+)
+_ON_POSTGRESQL = (
+    "CREATE TRIGGER kms_keys_moves BEFORE UPDATE ON kms_keys FOR EACH ROW "
+    f"WHEN ({_FALSE_MOVE}) EXECUTE FUNCTION kms_keys_refuse()"
+)
+_MOVES = {"sqlite": (_ON_SQLITE,), "postgresql": (_REFUSE_ON_POSTGRESQL, _ON_POSTGRESQL)}
 
 
 def _one_of(values: tuple[str, ...]) -> str:
