@@ -29,10 +29,10 @@ def look_at_sealer(
     """
     commits = CommitLog(objects)
     commits.require_size(least_size)
+    if commits.newest() is None:
+        return None
     made = {key.name for key in keys.every_version() if key.public_key}
     if not made.issuperset((LEDGER_CLASSICAL, LEDGER_PQC)):
-        if commits.newest() is None:
-            return None
         raise LedgerError(
             "the run ledger has leaves, but its keys are not in the database",
             hint="restore the newest backup of the database",

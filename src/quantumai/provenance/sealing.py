@@ -39,7 +39,7 @@ from quantumai.provenance.key_status import build_key_status
 from quantumai.provenance.ledger import Ledger
 from quantumai.provenance.note import Note
 from quantumai.provenance.proof import LedgerProof
-from quantumai.provenance.statement import AUDIT_CHECKPOINT, parse_statement
+from quantumai.provenance.statement import AUDIT_CHECKPOINT, predicate_type_of
 from quantumai.provenance.trust import LedgerTrust, StatementKey, TrustFile
 from quantumai.storage.objects import ObjectStore
 
@@ -261,7 +261,7 @@ class Sealer:
         return tuple(v.public_key for v in versions if v.name == name and v.public_key)
 
     def _signed(self, name: str, statement: bytes) -> Envelope:
-        kind = parse_statement(statement).predicate_type
+        kind = predicate_type_of(statement)
         made = self.keys.sign_statement(name, IN_TOTO_PAYLOAD_TYPE, kind, statement)
         return envelope_of(statement, made)
 

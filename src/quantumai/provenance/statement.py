@@ -55,6 +55,12 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {subject.name: subject.digest.sha256 for subject in self.subject}
 
 
+class _Named(msgspec.Struct, frozen=True):
+    """The one field by which a statement is told from others."""
+
+    predicate_type: str = msgspec.field(name="predicateType")
+
+
 def build_statement(
     subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]
 ) -> bytes:
@@ -72,7 +78,7 @@ def build_statement(
         "predicate": dict(predicate),
     }
     data = canonical_json(statement)
-    parse_statement(data)
+    _checked(statement)
     return data
 
 
@@ -81,7 +87,18 @@ def parse_statement(data: bytes) -> Statement:
 
     Raises `BadInputError`.
     """
-    value = parse_canonical_json(data)
+    return _checked(parse_canonical_json(data))
+
+
+def predicate_type_of(data: bytes) -> str:
+    """The predicate type that a statement names; the statement is not checked."""
+    try:
+        return msgspec.json.decode(data, type=_Named).predicate_type
+    except msgspec.MsgspecError as error:
+        raise BadInputError(f"not an in-toto statement: {error}") from None
+
+
+def _checked(value: Any) -> Statement:
     _require_nfc(value)
     try:
         statement = msgspec.convert(value, Statement)

@@ -12,7 +12,10 @@ from quantumai.keys.providers.port import Ability, KeyProvider
 from quantumai.services.home_token import has_token
 from quantumai.services.wiring import open_providers, open_token_keys
 
-ALGORITHMS_TESTED = "FIPS 203/204/205 algorithms, tested with vectors; no CMVP certificate claimed"
+ALGORITHMS_TESTED = (
+    "FIPS 203/204/205 algorithms, tested with vectors on the development token; "
+    "no CMVP certificate claimed"
+)
 _PKCS11 = "pkcs11"
 
 

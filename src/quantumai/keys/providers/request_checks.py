@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from quantumai.errors import BadInputError
 from quantumai.keys.parameters import MAX_CONTEXT_BYTES, Family, ParameterSet, parameter_set
 from quantumai.keys.providers.port import Ability
-
-MU_BYTES = 64
+from quantumai.keys.signatures import MU_BYTES
 
 Abilities = Mapping[str, frozenset[Ability]]
 
