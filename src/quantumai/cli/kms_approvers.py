@@ -48,7 +48,9 @@ def add(
         call = enrolment(Caller(opened.caller.tenant, name).principal, key.key_id)
         if signing.write_request(opened.kms.parts, opened.caller, call, as_json):
             return
-        with two_principals("approvers", "add", name, "--public-key", str(public_key)):
+        with two_principals(
+            opened.caller, "approvers", "add", name, "--public-key", str(public_key)
+        ):
             made = opened.keys.enroll_approver(name, spki_der)
     if as_json:
         show_json(msgspec.to_builtins(made))
@@ -97,7 +99,7 @@ def remove(
         call = removal(name, key_id)
         if signing.write_request(opened.kms.parts, opened.caller, call, as_json):
             return
-        with two_principals("approvers", "remove", name, "--key-id", key_id):
+        with two_principals(opened.caller, "approvers", "remove", name, "--key-id", key_id):
             opened.keys.remove_approver(name, key_id)
     if as_json:
         show_json({"principal": name, "key_id": key_id, "removed": True})

@@ -68,6 +68,10 @@ class OpenedKeys:
         found = self._versions(name)
         return self.kms.parts.register.version(self.caller.tenant, name, 0).version if found else 0
 
+    def require_version(self, name: str, version: int = 0) -> None:
+        """Raise `NotFoundError` unless there is such a version, 0 for any. Not audited."""
+        self.kms.parts.register.version(self.caller.tenant, name, version)
+
     def require_provider(self, name: str, provider: str) -> None:
         """Raise `BadInputError` unless `provider` is here and makes such keys. Not audited."""
         found, parts = self._versions(name), self.kms.parts
@@ -131,14 +135,15 @@ def opened_keys(
 
 
 @contextmanager
-def two_principals(*command: str) -> Iterator[None]:
+def two_principals(caller: Caller, *command: str) -> Iterator[None]:
     """Around a call that a second principal has to make too: say how, if this one is the first."""
     try:
         yield
     except ApprovalNeededError as error:
-        shown = shlex.join(["qai", "kms", *command])
+        shown = shlex.join(["qai", "kms", *command]) + " --as OTHER"
+        shown += " --approval SIG" if caller.approval else ""
         raise ApprovalNeededError(
-            str(error), hint=f"within 24 hours another principal runs: {shown} --as OTHER"
+            str(error), hint=f"within 24 hours another principal runs: {shown}"
         ) from None
 
 

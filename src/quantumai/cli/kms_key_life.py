@@ -248,10 +248,12 @@ def _change_by_two(
     with opened_keys(principal, approval=signing.signature()) as opened:
         # A proposal is for one version: the other principal has to mean the same one.
         number = version or opened.current_version(name)
+        if signing.request:
+            opened.require_version(name, number)
         call = joint_call(f"{name}/{number}")
         if signing.write_request(opened.kms.parts, opened.caller, call, as_json):
             return
-        with two_principals("keys", *command, "--version", str(number)):
+        with two_principals(opened.caller, "keys", *command, "--version", str(number)):
             key = change(opened, number)
         opened.tell_ledger(key)
     show_key(key, as_json)

@@ -171,10 +171,12 @@ def policy(
         if wanted is None:
             found = opened.keys.policy(_checked(name))
         else:
+            if signing.request:
+                opened.require_version(_checked(name))
             call = policy_change(_checked(name), wanted)
             if signing.write_request(opened.kms.parts, opened.caller, call, as_json):
                 return
-            with two_principals("keys", "policy", name, "--set", str(new)):
+            with two_principals(opened.caller, "keys", "policy", name, "--set", str(new)):
                 found = opened.keys.set_policy(
                     _checked(name), wanted, idempotency_key=idempotency_key
                 )

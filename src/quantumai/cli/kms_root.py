@@ -98,6 +98,8 @@ def emergency_rotate(
 
     signing = Signing(approval, approval_request)
     with opened_keys(principal, approval=signing.signature()) as opened:
+        if signing.request:
+            opened.require_version(name)
         asked = emergency_rotation(name, from_index)
         if signing.write_request(opened.kms.parts, opened.caller, asked, as_json):
             return
