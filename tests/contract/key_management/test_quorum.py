@@ -274,6 +274,15 @@ def test_names_propose_nothing_that_a_quorum_would_confirm(world: World) -> None
     assert destroy(world, "alice", name).state == "destroy-scheduled"
 
 
+def test_two_keys_of_one_principal_are_no_quorum(world: World) -> None:
+    name = world.make()
+    for key in (key_of("alice"), ml_dsa()):
+        local(world, "alice").enroll_approver("alice", key.spki)
+    with pytest.raises(ApprovalNeededError):
+        world.alice.schedule_destruction(name)
+    assert world.bob.schedule_destruction(name).state == "destroy-scheduled"
+
+
 def test_a_forged_proposal_in_the_database_confirms_nothing(quorum: World) -> None:
     name = quorum.make()
     with pytest.raises(ApprovalNeededError):
