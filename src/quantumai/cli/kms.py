@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantumai.cli import (
+    kms_approvers,
     kms_audit,
     kms_aws,
     kms_doctor,
@@ -38,4 +39,5 @@ app.command("serve")(kms_serve.serve)
 app.add_typer(kms_serve.principals, name="principals")
 app.add_typer(kms_aws.app, name="aws-kms")
 app.add_typer(kms_root.app, name="root")
+app.add_typer(kms_approvers.app, name="approvers")
 app.command("doctor")(kms_doctor.doctor)

@@ -56,7 +56,7 @@ class OpenedKeys:
     home: Home
     kms: Kms
     keys: CallerKeys
-    tenant: str
+    caller: Caller
 
     def purpose(self, name: str) -> KeyPurpose | None:
         """What the key is for; None if there is none of that name. No call, so not audited."""
@@ -66,7 +66,11 @@ class OpenedKeys:
     def current_version(self, name: str) -> int:
         """The number of the current version, 0 if there is no such key. Not audited either."""
         found = self._versions(name)
-        return self.kms.parts.register.version(self.tenant, name, 0).version if found else 0
+        return self.kms.parts.register.version(self.caller.tenant, name, 0).version if found else 0
+
+    def require_version(self, name: str, version: int = 0) -> None:
+        """Raise `NotFoundError` unless there is such a version, 0 for any. Not audited."""
+        self.kms.parts.register.version(self.caller.tenant, name, version)
 
     def require_provider(self, name: str, provider: str) -> None:
         """Raise `BadInputError` unless `provider` is here and makes such keys. Not audited."""
@@ -77,7 +81,7 @@ class OpenedKeys:
             parts.provider(provider)
 
     def _versions(self, name: str) -> tuple[KeyVersion, ...]:
-        return self.kms.parts.register.versions(self.tenant, name)
+        return self.kms.parts.register.versions(self.caller.tenant, name)
 
     def tell_ledger(self, key: KeyVersion) -> None:
         """Log in the run ledger what happened to a key; keys that sign no statements stay out."""
@@ -92,7 +96,7 @@ class OpenedKeys:
             raise
 
 
-def caller_named(principal: str | None) -> Caller:
+def caller_named(principal: str | None, approval: bytes = b"") -> Caller:
     """The caller that `--as` names, with a fresh request id. Raises `BadInputError`."""
     import secrets
 
@@ -105,20 +109,22 @@ def caller_named(principal: str | None) -> Caller:
         raise BadInputError(
             f"the principal {name} is the home itself", hint="say who calls: --as NAME"
         )
-    return Caller(INTERNAL.tenant, name, secrets.token_hex(8))
+    return Caller(INTERNAL.tenant, name, secrets.token_hex(8), approval=approval)
 
 
 @contextmanager
-def opened_keys(principal: str | None, *, make: bool = False) -> Iterator[OpenedKeys]:
+def opened_keys(
+    principal: str | None, *, make: bool = False, approval: bytes = b""
+) -> Iterator[OpenedKeys]:
     """The keys of the home for a principal; with `make` the home is made where there is none.
 
     What is due for destruction is destroyed first; if it cannot be, that is said, and left for the
     next call. Raises `NotFoundError` where there is no home.
     """
-    caller = caller_named(principal)
+    caller = caller_named(principal, approval)
     with _home(make) as home:
         kms = home.open_kms()
-        opened = OpenedKeys(home, kms, kms.of(caller), caller.tenant)
+        opened = OpenedKeys(home, kms, kms.of(caller), caller)
         try:
             for key in kms.destroy_due():
                 note(f"key {key.label} is destroyed: its waiting period is over")
@@ -129,14 +135,15 @@ def opened_keys(principal: str | None, *, make: bool = False) -> Iterator[Opened
 
 
 @contextmanager
-def two_principals(*command: str) -> Iterator[None]:
+def two_principals(caller: Caller, *command: str) -> Iterator[None]:
     """Around a call that a second principal has to make too: say how, if this one is the first."""
     try:
         yield
     except ApprovalNeededError as error:
-        shown = shlex.join(["qai", "kms", "keys", *command])
+        shown = shlex.join(["qai", "kms", *command]) + " --as OTHER"
+        shown += " --approval SIG" if caller.approval else ""
         raise ApprovalNeededError(
-            str(error), hint=f"within 24 hours another principal runs: {shown} --as OTHER"
+            str(error), hint=f"within 24 hours another principal runs: {shown}"
         ) from None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantumai.cli.kms_approval import Approval, ApprovalRequest, Signing
 from quantumai.cli.kms_caller import (
     As,
     IdempotencyKey,
@@ -22,6 +23,7 @@ from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
     from quantumai.cli.kms_caller import OpenedKeys
+    from quantumai.keys.management.joint_calls import JointCall
     from quantumai.keys.management.records import KeyVersion
 
 
@@ -145,15 +147,21 @@ def compromised(
     ] = None,
     principal: As = None,
     idempotency_key: IdempotencyKey = "",
+    approval: Approval = None,
+    approval_request: ApprovalRequest = None,
     as_json: AsJson = False,
 ) -> None:
     """Two principals: forbid every use of a version for ever, and void its signatures."""
+    from quantumai.keys.management.joint_calls import compromise
+
     more = () if from_index is None else ("--from-index", str(from_index))
     _change_by_two(
         principal,
         ("compromised", name, *more),
         version,
         as_json,
+        Signing(approval, approval_request),
+        lambda label: compromise(label, from_index),
         lambda opened, number: opened.keys.mark_compromised(
             name, number, from_index=from_index, idempotency_key=idempotency_key
         ),
@@ -168,17 +176,23 @@ def destroy(
     ] = 7,
     principal: As = None,
     idempotency_key: IdempotencyKey = "",
+    approval: Approval = None,
+    approval_request: ApprovalRequest = None,
     as_json: AsJson = False,
 ) -> None:
     """Two principals: forbid every use of a version, and destroy it after a waiting period.
 
     It is destroyed by the first `qai kms` command after that.
     """
+    from quantumai.keys.management.joint_calls import destruction
+
     _change_by_two(
         principal,
         ("destroy", name, "--waiting-days", str(waiting_days)),
         version,
         as_json,
+        Signing(approval, approval_request),
+        lambda label: destruction(label, waiting_days),
         lambda opened, number: opened.keys.schedule_destruction(
             name, number, waiting_days=waiting_days, idempotency_key=idempotency_key
         ),
@@ -223,14 +237,23 @@ def _change_by_two(
     command: tuple[str, ...],
     version: int | None,
     as_json: bool,
+    signing: Signing,
+    joint_call: Callable[[str], JointCall],
     change: Callable[[OpenedKeys, int], KeyVersion],
 ) -> None:
     """`command` is what the other principal runs, but for version and principal."""
+    from quantumai.keys.management.records import check_name
 
-    def asked(opened: OpenedKeys) -> KeyVersion:
+    name = check_name(command[1])
+    with opened_keys(principal, approval=signing.signature()) as opened:
         # A proposal is for one version: the other principal has to mean the same one.
-        number = version or opened.current_version(command[1])
-        with two_principals(*command, "--version", str(number)):
-            return change(opened, number)
-
-    _change(principal, command[1], as_json, asked)
+        number = version or opened.current_version(name)
+        if signing.request:
+            opened.require_version(name, number)
+        call = joint_call(f"{name}/{number}")
+        if signing.write_request(opened.kms.parts, opened.caller, call, as_json):
+            return
+        with two_principals(opened.caller, "keys", *command, "--version", str(number)):
+            key = change(opened, number)
+        opened.tell_ledger(key)
+    show_key(key, as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quantumai.bounded_reading import read_bounded, shown_path
+from quantumai.cli.kms_approval import Approval, ApprovalRequest, Signing
 from quantumai.cli.kms_caller import (
     As,
     IdempotencyKey,
@@ -153,17 +154,29 @@ def policy(
     ] = None,
     principal: As = None,
     idempotency_key: IdempotencyKey = "",
+    approval: Approval = None,
+    approval_request: ApprovalRequest = None,
     as_json: AsJson = False,
 ) -> None:
     """A key's policy as JSON, with or without --json: who may do what with it, and how often."""
     import msgspec
 
+    from quantumai.keys.management.joint_calls import policy_change
+
     wanted = _read_policy(new) if new else None
-    with opened_keys(principal) as opened:
+    signing = Signing(approval, approval_request)
+    if wanted is None and (approval or approval_request):
+        raise BadInputError("only --set takes an approval", hint="give --set FILE too")
+    with opened_keys(principal, approval=signing.signature()) as opened:
         if wanted is None:
             found = opened.keys.policy(_checked(name))
         else:
-            with two_principals("policy", name, "--set", str(new)):
+            if signing.request:
+                opened.require_version(_checked(name))
+            call = policy_change(_checked(name), wanted)
+            if signing.write_request(opened.kms.parts, opened.caller, call, as_json):
+                return
+            with two_principals(opened.caller, "keys", "policy", name, "--set", str(new)):
                 found = opened.keys.set_policy(
                     _checked(name), wanted, idempotency_key=idempotency_key
                 )

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from quantumai.cli.kms_caller import As, KeyName, caller_named, opened_keys
+from quantumai.cli.kms_approval import Approval, ApprovalRequest, Signing
+from quantumai.cli.kms_caller import As, KeyName, opened_keys
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.terminal import show, show_json
 from quantumai.errors import ApprovalNeededError
@@ -86,16 +87,25 @@ def emergency_rotate(
         ),
     ] = None,
     principal: As = None,
+    approval: Approval = None,
+    approval_request: ApprovalRequest = None,
     as_json: AsJson = False,
 ) -> None:
     """Void the active versions of a key, and let the root vouch for a new one. Two principals."""
+    from quantumai.keys.management.joint_calls import emergency_rotation
     from quantumai.keys.management.root import emergency_rotate as rotate
     from quantumai.services.home_root import open_root
 
-    with opened_keys(principal) as opened:
+    signing = Signing(approval, approval_request)
+    with opened_keys(principal, approval=signing.signature()) as opened:
+        if signing.request:
+            opened.require_version(name)
+        asked = emergency_rotation(name, from_index)
+        if signing.write_request(opened.kms.parts, opened.caller, asked, as_json):
+            return
         key = open_root(opened.home.root, root)
         try:
-            made = rotate(opened.kms.parts, caller_named(principal), key, name, from_index)
+            made = rotate(opened.kms.parts, opened.caller, key, name, from_index)
         except ApprovalNeededError as error:
             raise ApprovalNeededError(
                 str(error), hint="within 24 hours another principal runs the same with --as OTHER"

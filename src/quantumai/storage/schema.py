@@ -190,6 +190,21 @@ TABLES: Mapping[str, Table] = {
                 "target": _T,  # name/version
                 "proposer": _T,
                 "created_at": _AT,
+                "approvals": _J,  # DSSE envelopes of all who signed it; where a quorum has to
+            },
+        ),
+        Table(
+            "kms_approvers",
+            "approver_ref",
+            {
+                "approver_ref": _T,  # tenant/principal/key_id
+                "tenant": _T,
+                "principal": _T,
+                "key_id": _T,
+                "algorithm": _T,
+                "spki": _T,  # base64 of the DER
+                "created_at": _AT,
+                "removed_at": _AT,
             },
         ),
         Table(

@@ -11,6 +11,8 @@ from pathlib import Path
 import pqcrypto.sign.ml_dsa_87 as ml_dsa
 import pytest
 import slhdsa
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from quantumai.canonical import sha256_hex
 from quantumai.errors import (
@@ -23,6 +25,7 @@ from quantumai.errors import (
 )
 from quantumai.keys.algorithms import raw_public_bytes
 from quantumai.keys.audit.entry import AuditEntry
+from quantumai.keys.management.joint_calls import emergency_rotation
 from quantumai.keys.management.kms import Kms
 from quantumai.keys.management.records import Grant, KeyPolicy, KeyPurpose
 from quantumai.keys.management.root import RootKey, emergency_rotate, make_root
@@ -164,6 +167,28 @@ def test_all_versions_are_void_and_each_step_is_audited(sealer: Sealer, root: Ro
         ("emergency-void", "alice", 3, "ok"),
         ("emergency-rotate", "alice", 3, "ok"),
     ]
+
+
+def test_approvers_sign_an_emergency_too(sealer: Sealer, root: RootKey) -> None:
+    parts = sealer.keys._parts
+    first = sealer.keys.ensure("authority")
+    signed = {}
+    for caller in (ALICE, BOB):
+        key = MLDSA65PrivateKey.generate()
+        spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        Kms(parts).of(ALICE).enroll_approver(caller.principal, spki)
+        asked = emergency_rotation("authority", 7)
+        message = asked.to_sign(caller.tenant, caller.principal, parts.now()[:10])
+        signed[caller] = replace(caller, approval=key.sign(message))
+    for caller in (ALICE, BOB):
+        with pytest.raises(DeniedError, match="not approved"):
+            emergency_rotate(parts, caller, root, "authority", 7)
+    with pytest.raises(ApprovalNeededError):
+        emergency_rotate(parts, signed[ALICE], root, "authority", 7)
+    with pytest.raises(DeniedError, match="no signature"):
+        emergency_rotate(parts, signed[BOB], root, "authority", 0)
+    assert sealer.keys.ensure("authority") == first
+    assert emergency_rotate(parts, signed[BOB], root, "authority", 7).version == 2
 
 
 def test_the_policy_binds_an_emergency_too(sealer: Sealer, root: RootKey) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from quantumai.errors import BadInputError, DeniedError
-from quantumai.keys.management import ending, lifecycle
+from quantumai.keys.management import ending, enrolment, joint_calls, lifecycle
+from quantumai.keys.management.approvers import Approver
 from quantumai.keys.management.audited_call import AuditedCall
 from quantumai.keys.management.built_in import BUILT_IN
 from quantumai.keys.management.idempotency import Requests
@@ -151,9 +152,7 @@ class CallerKeys(KeyUser):
             key = self._managed(call, name, version)
             ending.require_voidable(self._parts, key, from_index)
             return seal.by_two(
-                "compromised",
-                key.label,
-                {"from_index": from_index},
+                joint_calls.compromise(key.label, from_index),
                 lambda: ending.mark_compromised(self._parts, key, from_index, seal),
             )
 
@@ -171,9 +170,7 @@ class CallerKeys(KeyUser):
             key = self._managed(call, name, version)
             require_transition(key.state, KeyState.DESTROY_SCHEDULED, key.label)
             return seal.by_two(
-                "destroy",
-                key.label,
-                {"waiting_days": waiting_days},
+                joint_calls.destruction(key.label, waiting_days),
                 lambda: ending.schedule_destruction(self._parts, key, waiting_days, seal),
             )
 
@@ -206,7 +203,7 @@ class CallerKeys(KeyUser):
                 seal(key)
                 return key
 
-            return seal.by_two("set-policy", name, wanted, replace)
+            return seal.by_two(joint_calls.policy_change(name, policy), replace)
 
         self._change("set-policy", name, {"name": name[:80]} | wanted, idempotency_key, change)
         return policy
@@ -235,6 +232,18 @@ class CallerKeys(KeyUser):
         with self._read("usage", name) as call:
             self._permitted(call, name, "read")
             return self._parts.register.usage(self._caller.tenant, name)
+
+    def enroll_approver(self, principal: str, spki_der: bytes) -> Approver:
+        """See `enrolment.enroll_approver`; approvers are managed in process alone."""
+        return enrolment.enroll_approver(self._parts, self._caller, principal, spki_der)
+
+    def remove_approver(self, principal: str, key_id: str) -> None:
+        """See `enrolment.remove_approver`."""
+        enrolment.remove_approver(self._parts, self._caller, principal, key_id)
+
+    def approvers(self) -> tuple[Approver, ...]:
+        """Who approves, with which keys."""
+        return enrolment.approvers(self._parts, self._caller)
 
     def _is_readable(self, name: str) -> bool:
         policy = self._parts.register.policy(self._caller.tenant, name)

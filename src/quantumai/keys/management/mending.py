@@ -19,6 +19,7 @@ from quantumai.keys.management.approvals import approval_needed, confirm_or_prop
 from quantumai.keys.management.audited_call import AuditedCall
 from quantumai.keys.management.built_in import INTERNAL
 from quantumai.keys.management.idempotency import settle
+from quantumai.keys.management.joint_calls import JointCall, orphan_destruction
 from quantumai.keys.management.parts import KmsParts
 from quantumai.keys.management.reconciliation import (
     Finding,
@@ -56,6 +57,12 @@ def mend(
         if step is not None:
             tried.append(Mended(finding, _error_of(step)))
     return tried
+
+
+def destruction_of(orphan: Finding) -> JointCall:
+    """What two principals have to ask for to have an orphan destroyed."""
+    name = f"{orphan.provider} {orphan.handle} {orphan.provider_id}".rstrip()
+    return orphan_destruction(name)
 
 
 def _step(
@@ -135,16 +142,15 @@ def _destroy_again(parts: KmsParts, row: KeyVersion) -> None:
 
 
 def _destroy_orphan(parts: KmsParts, finding: Finding, caller: Caller) -> None:
-    name = f"{finding.provider} {finding.handle} {finding.provider_id}".rstrip()
-    with AuditedCall(parts.audit, caller, "destroy-orphan", finding.handle, name.encode()) as call:
+    asked = destruction_of(finding)
+    name = asked.target.encode()
+    with AuditedCall(parts.audit, caller, "destroy-orphan", finding.handle, name) as call:
         with parts.database.transaction():
-            confirmed = confirm_or_propose(
-                parts.database, KeyPolicy(), caller, "destroy-orphan", name, {}, parts.now()
-            )
+            confirmed = confirm_or_propose(parts.database, KeyPolicy(), caller, asked, parts.now())
             if not confirmed:
                 call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
         if not confirmed:
-            raise approval_needed(caller, "destroy-orphan", name)
+            raise approval_needed(caller, asked)
         provider = parts.provider(finding.provider)
         if finding.provider_id:
             _discard(provider, finding.provider_id)

@@ -14,6 +14,7 @@ from quantumai.keys.audit.entry import Outcome
 from quantumai.keys.management.approvals import approval_needed, confirm_or_propose
 from quantumai.keys.management.audited_call import AuditedCall
 from quantumai.keys.management.idempotency import AnsweredError, Request, Requests
+from quantumai.keys.management.joint_calls import JointCall
 from quantumai.keys.management.parts import KmsParts
 from quantumai.keys.management.records import Caller, KeyVersion
 
@@ -33,9 +34,7 @@ class OneChange:
         self.call.about(changed)
         self.call.write_within()
 
-    def by_two(
-        self, operation: str, target: str, arguments: Any, change: Callable[[], KeyVersion]
-    ) -> KeyVersion:
+    def by_two(self, asked: JointCall, change: Callable[[], KeyVersion]) -> KeyVersion:
         """Make a change that needs two principals, or note who asked for it first."""
         database = self.parts.database
         with database.transaction():
@@ -43,16 +42,14 @@ class OneChange:
             self.request.require_open()
             if confirm_or_propose(
                 database,
-                self.parts.register.policy(self.caller.tenant, target.partition("/")[0]),
+                self.parts.register.policy(self.caller.tenant, asked.target.partition("/")[0]),
                 self.caller,
-                operation,
-                target,
-                arguments,
+                asked,
                 self.parts.now(),
             ):
                 return change()
             self.call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
-        raise approval_needed(self.caller, operation, target)
+        raise approval_needed(self.caller, asked)
 
 
 def change_once(

@@ -7,7 +7,9 @@ same answer and does nothing, and another call under the same key is a `Conflict
 All methods raise `DeniedError` when policy, purpose or state forbid the call, `RateLimitedError`,
 `NotFoundError` for an unknown key, `TokenBusyError` when the token is slow or dead, and
 `KeyUnavailableError` when it answers with an error. Those marked "two principals" raise
-`ApprovalNeededError` until a second principal has made the same call within a day of the first.
+`ApprovalNeededError` until a second principal has made the same call within a day of the first;
+where the tenant has approvers, `DeniedError` unless the caller has signed the call
+(`joint_calls.JointCall.to_sign`).
 `version` 0 stands for the current one.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -30,7 +30,8 @@ class KeyPurpose(StrEnum):
 class Caller:
     """Who calls: names of tenant and principal, an id of the request, the TLS group if any.
 
-    Who calls over a network is remote, and does not manage the home's own keys.
+    Who calls over a network is remote, and does not manage the home's own keys. `approval` is the
+    caller's signature over a call that a quorum has to sign (`joint_calls.JointCall.to_sign`).
     """
 
     tenant: str
@@ -38,6 +39,7 @@ class Caller:
     request_id: str = ""
     tls_group: str = ""
     is_remote: bool = False
+    approval: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         for what, text in (("tenant", self.tenant), ("principal", self.principal)):

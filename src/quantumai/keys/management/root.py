@@ -20,6 +20,7 @@ from quantumai.keys.management import lifecycle
 from quantumai.keys.management.approvals import approval_needed, confirm_or_propose
 from quantumai.keys.management.audited_call import AuditedCall
 from quantumai.keys.management.built_in import BUILT_IN
+from quantumai.keys.management.joint_calls import emergency_rotation
 from quantumai.keys.management.parts import KmsParts
 from quantumai.keys.management.permission import require_grant
 from quantumai.keys.management.records import Caller, KeyVersion, check_name
@@ -90,6 +91,7 @@ def _void(
     payload: bytes,
 ) -> None:
     """Void all versions in one transaction with its entry, if two principals asked for it."""
+    asked = emergency_rotation(name, from_index)
     with AuditedCall(parts.audit, caller, "emergency-void", name, payload) as call:
         check_name(name)
         if from_index is not None and not 0 <= from_index < 2**53:
@@ -102,21 +104,12 @@ def _void(
         # The root signs once before anything is void: a wrong token must not cost the key.
         root.vouch(b"quantumai root check")
         with parts.database.transaction():
-            confirmed = confirm_or_propose(
-                parts.database,
-                policy,
-                caller,
-                "emergency-rotate",
-                name,
-                from_index,
-                parts.now(),
-            )
-            if confirmed:
+            if confirm_or_propose(parts.database, policy, caller, asked, parts.now()):
                 call.about(key, *_voided(parts, key, from_index))
                 call.write_within()
                 return
             call.write_within(Outcome.APPROVAL_NEEDED, "approval-needed")
-        raise approval_needed(caller, "emergency-rotate", key.label)
+        raise approval_needed(caller, asked)
 
 
 def _voided(parts: KmsParts, key: KeyVersion, from_index: int | None) -> list[KeyVersion]:

@@ -8,6 +8,8 @@ silently: each is counted and logged. What the service itself refuses is never t
 
 from __future__ import annotations
 
+import base64
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
@@ -53,10 +55,20 @@ class HttpKeyManagement:
         self._base = base_url.rstrip("/")
         self._prefix = urlsplit(base_url).path.rstrip("/") + "/v1"
         self._new_id = new_id
+        self._approval = ""
         self._headers = {"Authorization": f"Bearer {token}", "Accept": wire.MEDIA_TYPE}
 
     def __repr__(self) -> str:
         return f"HttpKeyManagement({self._base!r})"
+
+    def with_approval(self, signature: bytes) -> HttpKeyManagement:
+        """The same client, whose changes carry the caller's approval of one call.
+
+        `signature` is over `JointCall.to_sign`, by a key that is enrolled for the caller.
+        """
+        approving = copy.copy(self)
+        approving._approval = base64.b64encode(signature).decode()
+        return approving
 
     def create(
         self,
@@ -211,6 +223,8 @@ class HttpKeyManagement:
         headers = dict(self._headers)
         if idempotency_key:
             headers[wire.IDEMPOTENCY_KEY] = idempotency_key
+            if self._approval:
+                headers[wire.APPROVAL] = self._approval
         data = None
         if body is not None:
             headers["Content-Type"] = wire.MEDIA_TYPE

@@ -11,7 +11,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 import msgspec
@@ -28,7 +28,13 @@ from quantumai.services.kms.limits import Gate, Limits
 from quantumai.services.kms.operations import Operation
 from quantumai.services.kms.principals import Principals
 from quantumai.services.kms.problems import MEDIA_TYPE, Problem, internal_problem, problem_of
-from quantumai.services.kms.requests import asked, read_body, request_id_of, version_of
+from quantumai.services.kms.requests import (
+    approval_of,
+    asked,
+    read_body,
+    request_id_of,
+    version_of,
+)
 
 _LOG = logging.getLogger("quantumai.kms")
 _READY_FOR_S = 1.0
@@ -89,6 +95,8 @@ def operation_handler(operation: Operation, service: Service, gate: Gate) -> Han
         async with gate.place():
             body = await read_body(request, gate.limits.body_s) if operation.body else b""
             question = asked(operation, request, body)
+            if operation.changes:
+                caller = replace(caller, approval=approval_of(request))
             answer = await gate.run(
                 lambda: msgspec.json.encode(operation.call(service.kms_of(caller), question))
             )

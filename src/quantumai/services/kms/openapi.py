@@ -24,6 +24,12 @@ _IDEMPOTENCY_KEY = {
     "description": "The same call again within a day does nothing and answers the same.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+_APPROVAL = {
+    "name": wire.APPROVAL,
+    "in": "header",
+    "description": "Base64 of the caller's signature, where two approvers have to sign a call.",
+    "schema": {"type": "string", "format": "byte"},
+}
 
 
 def described(operation: Operation) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def described(operation: Operation) -> dict[str, Any]:
                 (_NAME, operation.names_key),
                 (_VERSION, operation.by_version),
                 (_IDEMPOTENCY_KEY, operation.changes),
+                (_APPROVAL, operation.changes),
             )
             if wanted
         ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from quantumai.errors import BadInputError
 from quantumai.services.kms.operations import Asked, Operation
 from quantumai.services.kms.problems import TooLargeError, TooSlowError
-from quantumai.services.kms.wire import IDEMPOTENCY_KEY, MAX_BODY_BYTES, REQUEST_ID
+from quantumai.services.kms.wire import APPROVAL, IDEMPOTENCY_KEY, MAX_BODY_BYTES, REQUEST_ID
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -47,6 +49,14 @@ def asked(operation: Operation, request: Request, body: bytes) -> Asked:
         _decoded(body, operation.body) if operation.body else None,
         key,
     )
+
+
+def approval_of(request: Request) -> bytes:
+    """The signature in the header `Approval`, empty if there is none. Raises `BadInputError`."""
+    try:
+        return base64.b64decode(request.headers.get(APPROVAL, ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadInputError(f"{APPROVAL} is not base64", hint="of the signature's bytes") from None
 
 
 async def read_body(request: Request, timeout_s: float) -> bytes:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S = 75
 _STOP_S = 15  # above the deadline of a call, so that calls that are under way get their answer
 _BACKLOG = 1024
+# An approval may be the longest SLH-DSA signature: 49,856 bytes, in base64.
+_MAX_HEADER_BYTES = 96 * 1024
 
 
 def make_server(app: FastAPI) -> Server:
@@ -30,6 +32,7 @@ def make_server(app: FastAPI) -> Server:
             lifespan="off",
             server_header=False,
             proxy_headers=False,
+            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=_STOP_S,
         )

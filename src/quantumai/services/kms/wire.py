@@ -18,6 +18,7 @@ from quantumai.keys.management.records import (
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 REQUEST_ID = "X-Request-Id"
+APPROVAL = "Approval"  # base64 of the signature over a call that a quorum has to sign
 MEDIA_TYPE = "application/json"
 JWK_MEDIA_TYPE = "application/jwk+json"  # RFC 7517, section 8.5.1
 PEM_MEDIA_TYPE = "application/x-pem-file"

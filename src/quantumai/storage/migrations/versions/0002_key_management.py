@@ -1,4 +1,4 @@
-"""The tables of the KMS: names, key versions, idempotent requests, proposals, the audit log."""
+"""The tables of the KMS: names, key versions, requests, proposals, approvers, the audit log."""
 
 from __future__ import annotations
 
@@ -125,6 +125,19 @@ def upgrade() -> None:
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("proposer", sa.Text, nullable=False),
         sa.Column("created_at", sa.TIMESTAMP, nullable=False),
+        sa.Column("approvals", _JSON),
+    )
+    op.create_table(
+        "kms_approvers",
+        sa.Column("approver_ref", sa.Text, primary_key=True),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("algorithm", sa.Text, nullable=False),
+        sa.Column("spki", sa.Text, nullable=False),
+        sa.Column("created_at", sa.TIMESTAMP, nullable=False),
+        sa.Column("removed_at", sa.TIMESTAMP),
+        sa.UniqueConstraint("tenant", "key_id", name="kms_approvers_key"),
     )
     op.create_table(
         "kms_audit",
