@@ -15,6 +15,7 @@ from quantumai.keys.management.kms import Kms, open_kms
 from quantumai.keys.management.records import Caller
 from quantumai.keys.providers.port import KeyProvider
 from quantumai.keys.providers.soft import InsecureSoftKeys
+from quantumai.storage.durable_files import create_file
 from quantumai.storage.migration import ensure_schema, sqlite_url
 from quantumai.storage.sql_database import SqlDatabase, open_sqlite
 
@@ -40,7 +41,8 @@ def new_database(path: Path) -> SqlDatabase:
     """The SQLite database at `path`, made if it is not there."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_empty_database())
+        # Whole or not at all, and never over another process's that was first.
+        create_file(path, _empty_database())
     return open_sqlite(path)
 
 

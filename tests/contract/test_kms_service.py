@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -483,3 +483,63 @@ def test_a_real_kms_gives_public_keys_in_both_forms(tmp_path: Path) -> None:
     assert jwk.headers["Content-Type"] == "application/jwk+json"
     assert json.loads(jwk.body)["kid"] == made.key_id
     assert (missing.status, missing.code) == (404, "not-found")
+
+
+@contextmanager
+def _served(**bounds: Any) -> Iterator[tuple[str, int]]:
+    """A bare application behind connections with these bounds."""
+    from fastapi import FastAPI
+    from uvicorn import Config, Server
+
+    from quantumai.services.kms.slow_heads import connection_protocol
+
+    app = FastAPI()
+    app.add_api_route("/", lambda: "here")
+    protocol = connection_protocol(**bounds)
+    config = Config(app, http=protocol, ws="none", lifespan="off", log_level="error")
+    server = Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+def _ask(connection: socket.socket) -> bytes:
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b'"here"') and (part := connection.recv(65536)):
+        answer += part
+    return answer
+
+
+def test_a_request_head_that_does_not_come_ends_its_connection() -> None:
+    with _served(head_s=0.2) as address:
+        for begun in (b"", b"GET / HTTP/1.1\r\nHost: he"):
+            with socket.create_connection(address, timeout=30) as slow:
+                slow.sendall(begun)
+                assert slow.recv(1) == b""  # closed by the server, not by the time-out
+        with socket.create_connection(address, timeout=30) as kept:
+            assert b"here" in _ask(kept)
+            assert b"here" in _ask(kept)  # a second request on the same connection
+            kept.sendall(b"GET / HT")
+            assert kept.recv(1) == b""
+
+
+def test_one_connection_too_many_is_closed_at_once_and_the_others_go_on() -> None:
+    with _served(head_s=60, most=2) as address, ExitStack() as stack:
+        first, second = (
+            stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(2)
+        )
+        assert b"here" in _ask(first)
+        assert b"here" in _ask(second)
+        with socket.create_connection(address, timeout=30) as third:
+            try:
+                answer = _ask(third)
+            except ConnectionError:
+                answer = b""
+            assert answer == b""
+        assert b"here" in _ask(first)

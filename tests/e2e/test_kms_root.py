@@ -44,6 +44,9 @@ def test_an_emergency_with_the_root_and_two_principals(tmp_path: Path) -> None:
     disk.rename(gone)
     emergency = ("kms", "root", "emergency-rotate", "statement", "--root")
     assert "no root token" in qai(*emergency, disk, "--as", "alice", code=2).err
+    # It comes back, on another disk and under another name.
+    disk = tmp_path / "media" / "usb"
+    disk.parent.mkdir()
     gone.rename(disk)
     qai(*emergency, disk, "--as", "alice", code=_APPROVAL_NEEDED)
     qai("manifest", "verify", job)

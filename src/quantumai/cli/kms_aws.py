@@ -34,9 +34,11 @@ def init(
     `qai kms keys rotate NAME --provider aws-kms` takes a key over.
     """
     from quantumai.services.home_aws_kms import HomeAwsKms, connect_home
-    from quantumai.services.wiring import home_root
+    from quantumai.services.wiring import home_root, open_aws_keys
 
-    root = home_root()
-    connect_home(root, HomeAwsKms(prefix, region, endpoint_url, new_keys))
+    root, wanted = home_root(), HomeAwsKms(prefix, region, endpoint_url, new_keys)
+    # Makes a client and asks nobody: what boto3 cannot use must not become the home's setting.
+    open_aws_keys(wanted).abilities()
+    connect_home(root, wanted)
     show(f"aws-kms  aliases {prefix}, in region {region or 'of the settings'}")
     show("A rotation with --provider aws-kms takes a key over.")

@@ -9,7 +9,7 @@ import typer
 
 from quantumai.cli.options import group
 from quantumai.cli.terminal import show
-from quantumai.errors import NotFoundError
+from quantumai.errors import BadInputError, NotFoundError
 
 principals = group("Who may call the key service of this home.")
 
@@ -40,7 +40,13 @@ def serve(
         raise NotFoundError(
             "nobody may call the service yet", hint="add somebody: `qai kms principals add NAME`"
         )
-    from quantumai.services.kms.app import create_app, service_of
+    try:
+        from quantumai.services.kms.app import create_app, service_of
+    except ModuleNotFoundError as error:
+        raise BadInputError(
+            f"the key service is not installed: {error.name} is missing",
+            hint="pip install 'quantumai[services]'",
+        ) from None
     from quantumai.services.kms.principals import read_principals
     from quantumai.services.kms.server import listen, make_server
     from quantumai.services.kms.upkeep import running_upkeep

@@ -122,6 +122,14 @@ class AuditAnchor:
                 found.append(AnchoredCheckpoint(index, checkpoint))
         return found
 
+    def newest(self) -> AuditHead | None:
+        """The head that was anchored last. Raises as `anchored` does."""
+        for _, leaf in reversed(self._ledger.leaves(LEAF_TYPE)):
+            checkpoint = self._stored(leaf.sha256)
+            if checkpoint.log == self._log:
+                return checkpoint.head
+        return None
+
     def _stored(self, digest: str) -> AuditCheckpoint:
         name = f"audit checkpoint {digest[:16]}"
         try:

@@ -98,6 +98,9 @@ class Sealer:
         `least_size`, or than the ledger's caches know of.
         """
         self.ledger.require_size(least_size)
+        # Before anything is signed: a log that was rolled back must not be vouched for.
+        if self.ledger.size():
+            self.keys.audit_head(self.audit_anchor.newest())
         for name in BUILT_IN:
             self.keys.ensure(name)
         while missing := self._missing_leaves(size := self.ledger.size()):

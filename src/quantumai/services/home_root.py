@@ -21,7 +21,7 @@ from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.management.root import ROOT_ALGORITHM, ROOT_HANDLE, RootKey, make_root
 from quantumai.keys.providers.port import KeyProvider
 from quantumai.keys.providers.token_settings import read_settings
-from quantumai.services.home_token import FOLDER, has_token, init_home_token
+from quantumai.services.home_token import FOLDER, has_token, init_home_token, move_token_in
 from quantumai.services.wiring import open_token_keys
 from quantumai.storage.durable_files import create_file, make_folder
 
@@ -42,6 +42,7 @@ def init_root(root: Path, folder: Path, library: Path | None = None, pin: str = 
         raise BadInputError(
             "the root's token must not lie in the home", hint="name a folder that can be taken away"
         )
+    folder = folder.absolute()
     if not has_token(folder):
         init_home_token(folder, library, slots=1, pin=pin)
     elif pin and read_settings(folder / FOLDER).pin != pin:
@@ -92,4 +93,5 @@ def open_root(root: Path, folder: Path) -> RootKey:
         raise NotFoundError(
             "there is no root token in that folder", hint="name the folder of `qai kms root init`"
         )
-    return RootKey(open_token_keys(folder), public)
+    move_token_in(folder)
+    return RootKey(open_token_keys(folder.absolute()), public)

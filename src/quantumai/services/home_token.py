@@ -14,13 +14,21 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from quantumai.errors import BadInputError, ConflictError, KeyUnavailableError, StorageError
 from quantumai.keys.providers.pkcs11_library import finalize_library
 from quantumai.keys.providers.token_library import packaged_library
 from quantumai.keys.providers.token_pin import PinSource
-from quantumai.keys.providers.token_settings import FILE_NAME, TokenSettings, write_settings
+from quantumai.keys.providers.token_settings import (
+    FILE_NAME,
+    TokenSettings,
+    read_settings,
+    settings_text,
+    write_settings,
+)
 from quantumai.keys.providers.token_setup import initialise_token
-from quantumai.storage.durable_files import create_file, make_folder, sync_folder
+from quantumai.storage.durable_files import create_file, make_folder, replace_file, sync_folder
 
 FOLDER = "token"
 LOCK_FILE = "lock"
@@ -103,6 +111,27 @@ def init_home_token(
 def has_token(root: Path) -> bool:
     """Whether the home signs with a token."""
     return (root / FOLDER / FILE_NAME).exists()
+
+
+def move_token_in(root: Path) -> None:
+    """Make a token that was brought in another folder usable there: a root's, off its disk.
+
+    Its configuration names its store by absolute path, so both are written anew. Never for a home:
+    a copy that goes on with the original's store would be noticed by nobody.
+    """
+    folder = root.absolute() / FOLDER
+    settings = read_settings(folder, may_have_moved=True)
+    if not settings.folder or Path(settings.folder).resolve() == folder.resolve():
+        return
+    kind = _kind_of(Path(settings.library))
+    configuration = folder / "library.conf"
+    text = kind.written(folder / _STORE, settings.slots if kind.slot else 1)
+    moved = replace(settings, folder=str(folder), environment={kind.variable: str(configuration)})
+    try:
+        replace_file(configuration, text.encode(), 0o600)
+        replace_file(folder / FILE_NAME, settings_text(moved), 0o600)
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror}") from error
 
 
 def default_library() -> Path:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from quantumai.bounded_reading import read_bounded
-from quantumai.errors import BadInputError, StorageError
+from quantumai.errors import BadInputError, KeyUnavailableError, StorageError
 from quantumai.storage.local_objects import LocalObjects
 from quantumai.storage.migration import sqlite_url
 from quantumai.storage.run_locks import RunLocks
@@ -128,7 +128,8 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
             f"cannot make the home {folder}: {error.strerror}", hint="set QAI_HOME to a folder"
         ) from None
     database_path = folder / "quantumai.db"
-    if not database_path.exists() and (folder / "objects").exists():
+    lost = not database_path.exists() or database_path.stat().st_size == 0
+    if lost and (folder / "objects").exists():
         raise StorageError(
             f"the home {folder} has objects but its database quantumai.db is gone",
             hint="restore it from a backup, or set QAI_HOME to a new folder",
@@ -141,7 +142,8 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
     def open_home_kms() -> Kms:
         from quantumai.keys.management.kms import open_kms
 
-        providers = open_providers(folder, settings)
+        token_keys = database.select("kms_keys", {"provider": "pkcs11"}, limit=1)
+        providers = open_providers(folder, settings, has_token_keys=bool(token_keys))
         connections.append(open_database(sqlite_url(database_path)))
         return open_kms(database, providers, utc_now, audit_database=connections[-1])
 
@@ -167,18 +169,31 @@ def open_token_keys(root: Path) -> Pkcs11Keys:
     return Pkcs11Keys(Pkcs11Token(read_settings(folder), folder), utc_now, folder / LOCK_FILE)
 
 
-def open_providers(root: Path, settings: Mapping[str, str]) -> tuple[KeyProvider, ...]:
+def open_providers(
+    root: Path, settings: Mapping[str, str], *, has_token_keys: bool = False
+) -> tuple[KeyProvider, ...]:
     """Where the keys of the home `root` are; new keys are made in the first one.
 
     A home without a token has soft keys, unless it keeps its keys in AWS KMS from the beginning.
+    A token that is away, though the register has keys in it (`has_token_keys`), is not replaced.
     """
+    from quantumai.keys.providers.absent import AbsentProvider
     from quantumai.services.home_aws_kms import read_home
-    from quantumai.services.home_token import has_token
+    from quantumai.services.home_token import FOLDER, has_token
 
     aws = read_home(root)
     found: list[KeyProvider] = []
     if has_token(root):
-        found.append(open_token_keys(root))
+        try:
+            found.append(open_token_keys(root))
+        except KeyUnavailableError as error:
+            found.append(AbsentProvider("pkcs11", error))
+    elif has_token_keys:
+        reason = KeyUnavailableError(
+            f"this home's token is gone: there is no {FOLDER}/token.toml",
+            hint=f"put the folder {FOLDER} back",
+        )
+        found.append(AbsentProvider("pkcs11", reason))
     elif aws is None or (root / "keys").exists():
         found.append(_open_soft_keys(root, settings))
     if aws is not None:

@@ -37,11 +37,12 @@ class HeadReader:
         self._frontier = Frontier()
         self._link = NOTHING_BEFORE  # to the last entry that is in the frontier
 
-    def head(self) -> AuditHead:
+    def head(self, least: AuditHead | None = None) -> AuditHead:
         """The head of the log as it is stored now.
 
-        Raises `LedgerError` if entries that were known before are gone or changed, or if new ones
-        do not follow each other: such a log must not be vouched for.
+        Raises `LedgerError` if entries that were known before are gone or changed, if new ones do
+        not follow each other, or if the log does not extend `least` (looked at when its size is
+        passed): such a log must not be vouched for.
         """
         with self._lock:
             known = self._known.end
@@ -49,8 +50,21 @@ class HeadReader:
             size = newest[0] + 1 if newest else 0
             require_kept(self._rows, newest, *known)
             require_kept(self._rows, newest, self._frontier.size, self._link)
+            if least is not None and size < least.size:
+                raise LedgerError(
+                    f"the audit log has {size} entries, but {least.size} were vouched for: "
+                    "an older copy of the database was put back",
+                    hint=_HINT,
+                )
             for sequence in range(self._frontier.size, size):
                 self._add(sequence, self._rows.at(sequence))
+                if least is None or self._frontier.size != least.size:
+                    continue
+                if self._frontier.root() != least.root:
+                    raise LedgerError(
+                        f"the first {least.size} audit entries are not those vouched for",
+                        hint=_HINT,
+                    )
             self._known.learn((size, self._link))
             return AuditHead(size, self._frontier.root())
 

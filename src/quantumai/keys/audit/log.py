@@ -102,9 +102,12 @@ class AuditLog:
         if hoped is not None and hoped[0] == threading.get_ident():
             self._known.learn(hoped[1])
 
-    def head(self) -> AuditHead:
-        """The log's head now; not inside a transaction. Raises `LedgerError` for a broken log."""
-        return self._heads.head()
+    def head(self, least: AuditHead | None = None) -> AuditHead:
+        """The log's head now; not inside a transaction.
+
+        Raises `LedgerError` for a broken log, and for one that does not extend `least`.
+        """
+        return self._heads.head(least)
 
     def size(self) -> int:
         """Number of entries."""

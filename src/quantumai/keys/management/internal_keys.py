@@ -68,9 +68,9 @@ class InternalKeys(CallerKeys):
             self._parts.register.add_uses(key.tenant, AUDIT, key.version, 1, self._parts.now())
         return signed(key, signature)
 
-    def audit_head(self) -> AuditHead:
-        """Size and root of the audit log now."""
-        return self._parts.audit.head()
+    def audit_head(self, least: AuditHead | None = None) -> AuditHead:
+        """Size and root of the audit log now; see `AuditLog.head`."""
+        return self._parts.audit.head(least)
 
     def validation(self, key: KeyVersion) -> str:
         """The validation that stands behind the provider of a key."""

@@ -56,13 +56,15 @@ class PinSource:
 
     def _file_bytes(self) -> bytes:
         path = self._folder / self._where
+        hint = "restore it, or correct token.toml"
         try:
+            if not path.is_file():
+                raise KeyUnavailableError("the token's PIN file is no regular file", hint=hint)
             require_private(path)
             return path.read_bytes()
         except OSError as error:
             raise KeyUnavailableError(
-                f"cannot read the token's PIN file: {error.strerror}",
-                hint="restore it, or correct token.toml",
+                f"cannot read the token's PIN file: {error.strerror}", hint=hint
             ) from None
 
     def _descriptor_bytes(self) -> bytes:

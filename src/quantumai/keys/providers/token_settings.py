@@ -44,17 +44,27 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.validation.strip() or NOT_STATED
 
 
-def read_settings(folder: Path) -> TokenSettings:
-    """Read `token.toml` in `folder`. Raises `BadInputError` if it is damaged."""
+def read_settings(folder: Path, *, may_have_moved: bool = False) -> TokenSettings:
+    """Read `token.toml` in `folder`.
+
+    Raises `BadInputError` if it is damaged, and `KeyUnavailableError` if others may write it (it
+    names a library that is loaded, and maybe a command that is run) or if it belongs elsewhere.
+    """
+    path = folder / FILE_NAME
     try:
-        data = tomllib.loads((folder / FILE_NAME).read_text())
+        if path.stat().st_mode & 0o022:
+            raise KeyUnavailableError(
+                f"{FILE_NAME} can be written by other users", hint=f"chmod 600 {FILE_NAME}"
+            )
+        data = tomllib.loads(path.read_text())
         settings = msgspec.convert(data, TokenSettings)
     except (ValueError, msgspec.ValidationError) as error:
         raise BadInputError(f"{FILE_NAME}: {error}", hint="correct it, or restore it") from None
     except OSError as error:
         raise KeyUnavailableError(f"cannot read {FILE_NAME}: {error.strerror}") from None
     # A copy would go on with the original's store, unnoticed.
-    if settings.folder and Path(settings.folder).resolve() != folder.resolve():
+    moved = settings.folder and Path(settings.folder).resolve() != folder.resolve()
+    if moved and not may_have_moved:
         raise KeyUnavailableError(
             f"this token was set up in {settings.folder}",
             hint="move the home back: a copy cannot sign",
@@ -64,6 +74,11 @@ def read_settings(folder: Path) -> TokenSettings:
 
 def write_settings(folder: Path, settings: TokenSettings) -> bool:
     """Create `token.toml`, durably; False if there was one. Raises `OSError`."""
+    return create_file(folder / FILE_NAME, settings_text(settings), 0o600)
+
+
+def settings_text(settings: TokenSettings) -> bytes:
+    """The text of `token.toml`."""
     lines = ["# Which token signs for this home. Written by `qai kms token init`."]
     lines += [
         f"{name} = {_quoted(getattr(settings, name))}"
@@ -74,7 +89,7 @@ def write_settings(folder: Path, settings: TokenSettings) -> bool:
         lines += [f"validation = {_quoted(settings.validation)}"]
     lines += ["", "[environment]"]
     lines += [f"{name} = {_quoted(value)}" for name, value in sorted(settings.environment.items())]
-    return create_file(folder / FILE_NAME, "\n".join([*lines, ""]).encode(), 0o600)
+    return "\n".join([*lines, ""]).encode()
 
 
 def _quoted(text: str) -> str:

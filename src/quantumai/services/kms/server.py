@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from quantumai.errors import BadInputError, StorageError
+from quantumai.services.kms.slow_heads import connection_protocol
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -27,6 +28,8 @@ def make_server(app: FastAPI) -> Server:
     return Server(
         Config(
             app,
+            http=connection_protocol(),
+            ws="none",
             access_log=False,
             log_level="warning",
             lifespan="off",
