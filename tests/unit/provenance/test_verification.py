@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.keys.management.kms import Kms
 from quantumai.provenance.checkpoint import TreeHead
@@ -319,14 +319,21 @@ def test_a_retired_key_in_the_hands_of_a_thief(
     internal_keys: Callable[[Path], InternalKeys],
     new_sealer: Callable[[Path], Sealer],
     rotate: Callable[[Sealer], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sealer = new_sealer(tmp_path / "home")
     before = _seal(sealer)
     shutil.copytree(tmp_path / "home", tmp_path / "stolen")
     rotate(sealer)
     assert replace(before, trust=sealer.export_trust()).code() == 0
+    stolen = internal_keys(tmp_path / "stolen")
+    # Asked by the rules, the stolen database is older than what the ledger vouched for.
+    with pytest.raises(LedgerError, match="were vouched for"):
+        stolen.audit_head(sealer.audit_anchor.newest())
+    own_head = stolen.audit_head
+    monkeypatch.setattr(stolen, "audit_head", lambda least=None: own_head())
     thief = Sealer(
-        internal_keys(tmp_path / "stolen"),
+        stolen,
         sealer.ledger,
         LocalObjects(tmp_path / "home" / "objects"),
         standing_clock,

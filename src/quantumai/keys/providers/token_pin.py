@@ -58,7 +58,7 @@ class PinSource:
         path = self._folder / self._where
         hint = "restore it, or correct token.toml"
         try:
-            if not path.is_file():
+            if path.exists() and not path.is_file():
                 raise KeyUnavailableError("the token's PIN file is no regular file", hint=hint)
             require_private(path)
             return path.read_bytes()

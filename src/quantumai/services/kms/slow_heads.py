@@ -11,11 +11,11 @@ import resource
 from typing import Any
 
 HEAD_S = 10.0
-_MOST = 512
+_MOST = 4096
 
 
 def most_connections() -> int:
-    """How many connections are kept: half of what descriptors there are for, 512 at most."""
+    """How many connections are kept: half of what descriptors there are for, 4096 at most."""
     return min(_MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
