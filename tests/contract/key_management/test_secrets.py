@@ -147,7 +147,8 @@ def use_everything(world: World, shown: Shown) -> None:
         assert world.alice.unwrap(name, wrapped, ASSOCIATED) == DATA_KEY
         shown.add(wrapped)
         shown.tried(lambda: world.alice.unwrap(name, wrapped, b"other"))
-        shown.tried(lambda: world.alice.unwrap(name, wrapped[:-1] + b"?", ASSOCIATED))
+        changed = wrapped[:-1] + bytes([wrapped[-1] ^ 1])
+        shown.tried(lambda: world.alice.unwrap(name, changed, ASSOCIATED))
         shown.tried(lambda: world.alice.wrap(name, DATA_KEY * 3, ASSOCIATED))
         shown.tried(lambda: world.bob.wrap("none", DATA_KEY))
     name = world.make("statement")
