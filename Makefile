@@ -78,7 +78,7 @@ imports: dev-env
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 quick: dev-env
-	$(ONE_THREAD) $(BIN)/pytest -q -m "not slow and not integration" $(ARGS)
+	$(ONE_THREAD) $(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not integration" $(ARGS)
 
 .PHONY: base-env dev-env
 base-env:

@@ -40,6 +40,8 @@ from quantumai.services.kms.server import listen
 from tests.key_management import soft_kms
 from tests.kms_service import RunningService, running_service
 
+pytestmark = pytest.mark.slow
+
 SECRET = b"a-data-key-of-32-bytes-or-there--"[:32]
 
 

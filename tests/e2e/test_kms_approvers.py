@@ -13,6 +13,8 @@ from quantumai.services.wiring import open_home
 from tests.e2e.kms_desk import Desk
 from tests.e2e.qai_command import Ended
 
+pytestmark = pytest.mark.slow
+
 BAD_INPUT, APPROVAL_NEEDED, DENIED = 2, 11, 12
 APPROVERS = ("alice", "bob", "carol")
 

@@ -21,6 +21,8 @@ from tests.e2e.kms_desk import MESSAGE, STATEMENT, Desk, check_wrapping, verifie
 from tests.e2e.qai_command import Ended, qai
 from tests.other_verifiers import key_id_of_pem, library_verifies, raw_of_pem
 
+pytestmark = pytest.mark.slow
+
 APPROVAL_NEEDED = 11
 
 

@@ -18,6 +18,13 @@ from tests.kms_world import (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole suite takes a minute and more: `make check` leaves it out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def new_postgres() -> Iterator[Callable[[], str]]:
     with postgres_databases() as new:

@@ -37,6 +37,8 @@ from quantumai.storage.migration import ensure_schema, sqlite_url
 from quantumai.storage.sql_database import SqlDatabase, open_database
 from tests.servers import postgres_server
 
+pytestmark = pytest.mark.slow
+
 
 def clock() -> datetime:
     return datetime.now(UTC)

@@ -22,6 +22,8 @@ from quantumai.keys.management.records import KeyPurpose
 from tests.key_management import soft_keys
 from tests.kms_world import Clock, World, open_world
 
+pytestmark = pytest.mark.slow
+
 MESSAGE = b"the message"
 NAME = "k"
 # Reduced to the number of versions that there are.

@@ -36,6 +36,8 @@ from quantumai.provenance.key_events import KeyEvent, KeyEventKind, store_event
 from quantumai.provenance.sealing import Sealer
 from tests.key_management import ALICE, BOB, soft_keys
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> RootKey:
