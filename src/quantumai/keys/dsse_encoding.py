@@ -11,6 +11,8 @@ from quantumai.errors import BadInputError
 
 IN_TOTO_PAYLOAD_TYPE = "application/vnd.in-toto+json"
 IN_TOTO_STATEMENT = "https://in-toto.io/Statement/v1"
+# The one predicate type that the KMS writes itself.
+KEY_ROTATION = "urn:quantumai:key-rotation:v1"
 _LONGEST_PAYLOAD = 8 << 20
 
 

@@ -9,11 +9,12 @@ import msgspec
 from quantumai.canonical import sha256_hex
 from quantumai.errors import BadInputError, LedgerError, NotFoundError
 from quantumai.keys.algorithms import PublicKey, verify_signature
+from quantumai.keys.dsse_encoding import KEY_ROTATION
 from quantumai.provenance.dsse import Envelope, parse_envelope
 from quantumai.provenance.key_announcements import ROTATION_LEAF
 from quantumai.provenance.key_events import KeyEventKind, LoggedEvent
 from quantumai.provenance.ledger import Ledger
-from quantumai.provenance.statement import KEY_ROTATION, parse_statement
+from quantumai.provenance.statement import parse_statement
 from quantumai.storage.objects import ObjectStore
 
 ROOT = "root"

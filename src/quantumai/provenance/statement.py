@@ -10,13 +10,13 @@ import msgspec
 
 from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
 from quantumai.errors import BadInputError
+from quantumai.keys.dsse_encoding import KEY_ROTATION
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 RUN_MANIFEST = "urn:quantumai:run-manifest:v1"
 SCHEDULER_DECISION = "urn:quantumai:scheduler-decision:v1"
 KEY_EVENT = "urn:quantumai:key-event:v1"
 KEY_STATUS = "urn:quantumai:key-status:v1"
-KEY_ROTATION = "urn:quantumai:key-rotation:v1"
 AUDIT_CHECKPOINT = "urn:quantumai:audit-checkpoint:v1"
 PREDICATE_TYPES = (
     RUN_MANIFEST,

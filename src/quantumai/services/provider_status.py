@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from quantumai.keys.parameters import PARAMETER_SETS
-from quantumai.keys.providers.port import Ability, KeyProvider
+from quantumai.keys.providers.port import KeyProvider
+from quantumai.keys.providers.token_status import capability_words
 from quantumai.services.home_token import has_token
 from quantumai.services.wiring import open_providers, open_token_keys
 
@@ -50,11 +50,7 @@ def home_providers(
 
 def _status(provider: KeyProvider) -> ProviderStatus:
     provider.check()
-    able = provider.abilities()
-    capabilities = {
-        name: ", ".join(each for each in Ability if each in able.get(name, ())) or "no"
-        for name in PARAMETER_SETS
-    }
+    capabilities = capability_words(provider.abilities())
     return ProviderStatus(provider.name, provider.validation, len(provider.keys()), capabilities)
 
 

@@ -14,13 +14,13 @@ from quantumai.canonical import canonical_json
 from quantumai.keys.dsse_encoding import (
     IN_TOTO_PAYLOAD_TYPE,
     IN_TOTO_STATEMENT,
+    KEY_ROTATION,
     pre_authentication_encoding,
 )
 from quantumai.keys.management.parts import KmsParts
 from quantumai.keys.management.records import KeyVersion
 from quantumai.keys.providers.port import ProviderKey
 
-KEY_ROTATION = "urn:quantumai:key-rotation:v1"
 # Signs the encoded statement; gives the id of its key and the signature, which is verified.
 Vouch = Callable[[bytes], tuple[str, bytes]]
 

@@ -51,8 +51,13 @@ def describe(
         sessions=settings.slots,
         keys=keys,
         halves=halves,
-        capabilities={
-            name: ", ".join(each for each in Ability if each in abilities.get(name, ())) or "no"
-            for name in PARAMETER_SETS
-        },
+        capabilities=capability_words(abilities),
     )
+
+
+def capability_words(abilities: Mapping[str, frozenset[Ability]]) -> dict[str, str]:
+    """What can be done with each algorithm ("sign, context"), or "no"."""
+    return {
+        name: ", ".join(each for each in Ability if each in abilities.get(name, ())) or "no"
+        for name in PARAMETER_SETS
+    }
