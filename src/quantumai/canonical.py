@@ -11,13 +11,14 @@ from quantumai.errors import BadInputError
 def canonical_json(value: Any) -> bytes:
     """Encode plain JSON data as RFC 8785 bytes.
 
-    Raises `BadInputError` for NaN, infinities, integers beyond 2^53 and non-JSON types.
+    Raises `BadInputError` for NaN, infinities, integers beyond 2^53, non-JSON types, text that is
+    no Unicode, and what is nested too deep.
     """
     import rfc8785
 
     try:
         return rfc8785.dumps(value)
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise BadInputError(f"not canonical JSON: {error}") from None
 
 

@@ -128,7 +128,7 @@ def verify_inclusion(
 
     The algorithm of RFC 9162, section 2.1.3.2, which holds for RFC 6962 trees.
     """
-    if not 0 <= index < size:
+    if not 0 <= index < size or not _are_hashes(leaf, root, *proof):
         return False
     node, last, computed = index, size - 1, leaf
     for sibling in proof:
@@ -151,12 +151,14 @@ def verify_consistency(
 
     The algorithm of RFC 9162, section 2.1.4.2. An empty first tree is extended by every tree.
     """
-    if not 0 <= first <= second:
+    if not 0 <= first <= second or (first == 0 and first_root != EMPTY_ROOT):
         return False
     if first == second:
         return not proof and first_root == second_root
+    if not _are_hashes(first_root, second_root, *proof):
+        return False
     if first == 0:
-        return not proof and first_root == EMPTY_ROOT
+        return not proof
     path = list(proof)
     if first & (first - 1) == 0:
         path.insert(0, first_root)
@@ -177,3 +179,8 @@ def verify_consistency(
             new = node_hash(new, sibling)
         node, last = node >> 1, last >> 1
     return last == 0 and old == first_root and new == second_root
+
+
+def _are_hashes(*values: bytes) -> bool:
+    # Else a "leaf" of any length would be in the tree of one leaf with that head.
+    return all(len(value) == len(EMPTY_ROOT) for value in values)

@@ -174,3 +174,18 @@ def test_no_proof_holds_for_anything_else(data: st.DataObject) -> None:
     assert not merkle.verify_consistency(first, size, first_root, bytes(32), grown)
     assert not merkle.verify_consistency(first, size, first_root, root, grown[:-1])
     assert not merkle.verify_consistency(first, size, first_root, root, [*grown, root])
+
+
+def test_what_is_no_hash_is_in_no_tree() -> None:
+    for size in (0, 31, 33):
+        short = bytes(size)
+        assert not merkle.verify_inclusion(short, 0, 1, [], short)
+        assert not merkle.verify_consistency(0, 1, merkle.EMPTY_ROOT, short, [])
+
+
+def test_a_tree_without_leaves_has_one_root() -> None:
+    root = merkle.leaf_hash(b"")
+    assert merkle.verify_consistency(0, 0, merkle.EMPTY_ROOT, merkle.EMPTY_ROOT, [])
+    assert merkle.verify_consistency(0, 1, merkle.EMPTY_ROOT, root, [])
+    assert not merkle.verify_consistency(0, 0, root, root, [])
+    assert not merkle.verify_consistency(0, 1, root, root, [])

@@ -28,7 +28,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from quantumai.canonical import sha256_hex
 from quantumai.errors import BadInputError, LedgerError, StorageError
 from quantumai.keys.audit.entry import AuditEntry, AuditRecord, Outcome
-from quantumai.keys.audit.group_commit import GroupCommit
 from quantumai.keys.audit.head import AuditHead
 from quantumai.keys.audit.log import AuditLog
 from quantumai.keys.audit.verification import Fault, verify_log
@@ -569,52 +568,6 @@ def test_any_interleaving_verifies(tmp_path: Path, migrated: Path, connections: 
     run_state_machine_as_test(
         Interleavings, settings=settings(max_examples=30, stateful_step_count=12, deadline=None)
     )
-
-
-def test_an_interrupt_leaves_nobody_waiting() -> None:
-    entered, go_on = threading.Event(), threading.Event()
-    written: list[int] = []
-
-    def write(items: Sequence[int]) -> Sequence[int]:
-        entered.set()
-        assert go_on.wait(60)
-        if items[0] == 0:
-            raise KeyboardInterrupt
-        written.extend(items)
-        return items
-
-    group: GroupCommit[int, int] = GroupCommit(write, 60)
-    with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(group.submit, 0)
-        assert entered.wait(60)
-        others = [pool.submit(group.submit, n) for n in (1, 2, 3)]
-        until(lambda: len(group._queue) == 3)
-        go_on.set()
-        with pytest.raises(KeyboardInterrupt):
-            first.result(60)
-        assert sorted(other.result(60) for other in others) == sorted(written) == [1, 2, 3]
-
-
-def test_who_waits_too_long_gives_up_and_is_not_written() -> None:
-    entered, go_on = threading.Event(), threading.Event()
-    written: list[int] = []
-
-    def write(items: Sequence[int]) -> Sequence[int]:
-        entered.set()
-        assert go_on.wait(60)
-        written.extend(items)
-        return items
-
-    group: GroupCommit[int, int] = GroupCommit(write, 0.01)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(group.submit, 0)
-        assert entered.wait(60)
-        with pytest.raises(StorageError, match="stuck"):
-            group.submit(1)
-        go_on.set()
-        assert first.result(60) == 0
-    assert group.submit(2) == 2
-    assert written == [0, 2]
 
 
 @pytest.mark.integration

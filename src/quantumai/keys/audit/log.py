@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from quantumai.errors import StorageError
+from quantumai.errors import EvidenceError, LedgerError, QuantumAIError, StorageError
 from quantumai.keys.audit.entry import NOTHING_BEFORE, AuditEntry, AuditRecord, link_to
-from quantumai.keys.audit.group_commit import GroupCommit
 from quantumai.keys.audit.head import AuditHead, HeadReader, require_kept
 from quantumai.keys.audit.known_end import End, KnownEnd
 from quantumai.keys.audit.rows import AuditRows
 from quantumai.keys.audit.verification import AuditReport, verify_log
 from quantumai.storage.database import Database
+from quantumai.storage.group_commit import GroupCommit
 
 # Processes that meet lose a race each; a database that is dead must not be asked for ever.
 _MOST_ATTEMPTS = 100
@@ -61,7 +61,7 @@ class AuditLog:
         self._known: KnownEnd = apart._known if apart else KnownEnd()
         self._heads = HeadReader(self._rows, self._known)
         self._commits: GroupCommit[Sequence[AuditRecord], Entries] = GroupCommit(
-            self._write, _PATIENCE_S
+            self._write, _PATIENCE_S, refuse=_refusal
         )
         # What a thread put last into a transaction of its caller, which may not be committed.
         self._hoped: tuple[int, End] | None = None
@@ -173,3 +173,11 @@ class AuditLog:
 
 def _end_of(written: Entries) -> End:
     return written[-1].sequence + 1, link_to(written[-1].text)
+
+
+def _refusal(error: BaseException) -> QuantumAIError:
+    """An error of each caller's own: one exception object cannot be raised by many threads."""
+    kind = LedgerError if isinstance(error, EvidenceError) else StorageError
+    reason = "the audit log is stuck" if isinstance(error, TimeoutError) else str(error)
+    reason = reason or type(error).__name__
+    return kind(f"the call cannot be audited: {reason}", hint=getattr(error, "hint", ""))
