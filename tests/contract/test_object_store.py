@@ -6,18 +6,45 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
+from uuid import uuid4
 
 import pytest
 
 from quantumai.errors import BadInputError, ConflictError, NotFoundError, StorageError
 from quantumai.storage.local_objects import LocalObjects
 from quantumai.storage.objects import ObjectStore
+from quantumai.storage.s3_client import S3Settings
+from quantumai.storage.s3_objects import S3Objects
+from tests.servers import S3_REGION, S3Server, versitygw_server
+
+Opener = Callable[[], ObjectStore]
 
 
-@pytest.fixture(params=["local"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return LocalObjects(tmp_path / "objects")
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with versitygw_server() as server:
+        server.make_bucket("contract")
+        yield server
+
+
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.integration)])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Opens the same fresh store at every call, as another process would."""
+    if request.param == "local":
+        return lambda: LocalObjects(tmp_path / "objects")
+    server: S3Server = request.getfixturevalue("s3_server")
+    settings = S3Settings("contract", uuid4().hex, S3_REGION, server.endpoint_url, 1)
+    return lambda: S3Objects(settings, lambda: datetime.now(UTC), lambda: 0)
+
+
+@pytest.fixture
+def store(open_store: Opener) -> ObjectStore:
+    return open_store()
 
 
 def test_put_once_keeps_the_first_bytes(store: ObjectStore) -> None:
@@ -49,12 +76,56 @@ def test_what_is_absent(store: ObjectStore) -> None:
             store.get(key)
 
 
+def test_what_is_retained_anew_has_to_be_there(store: ObjectStore) -> None:
+    store.put_once("artefacts/a", b"x")
+    store.retain("artefacts/a")
+    store.retain("artefacts/a")
+    with pytest.raises(NotFoundError):
+        store.retain("artefacts/b")
+
+
+def test_contents_are_kept_byte_for_byte(store: ObjectStore) -> None:
+    for data in (b"", b"\0", bytes(range(256)), b"x" * 1_000_001):
+        key = f"size/{len(data)}"
+        store.put_once(key, data)
+        assert store.get(key) == data
+        store.replace("ledger/checkpoint", data)
+        assert store.get("ledger/checkpoint") == data
+
+
+def test_many_keys_are_listed_whole(store: ObjectStore) -> None:
+    wanted = [f"many/{n:04d}" for n in range(1100)]  # more than a page of S3
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: store.create(key, b""), wanted))
+    assert list(store.keys("many/")) == wanted
+
+
+def test_of_eight_writers_exactly_one_creates(open_store: Opener) -> None:
+    rounds, writers = 10, 8
+    start = Barrier(writers)
+
+    def write(me: int) -> list[bool]:
+        store, created = open_store(), []
+        for number in range(rounds):
+            start.wait()
+            created.append(store.create(f"race/{number}", bytes([me]) * 1000))
+        return created
+
+    with ThreadPoolExecutor(writers) as pool:
+        told = list(pool.map(write, range(writers)))
+    for number in range(rounds):
+        winners = [me for me in range(writers) if told[me][number]]
+        assert len(winners) == 1
+        assert open_store().get(f"race/{number}") == bytes(winners) * 1000
+
+
 def test_keys_are_sorted_and_filtered_by_prefix(store: ObjectStore) -> None:
-    for key in ("t/0/001", "t/0/000.p/5", "t/1/000", "top", "t0"):
+    for key in ("t/0/001", "t/0/000.p/5", "t/1/000", "top", "t0", "t-1/x"):
         store.put_once(key, b"x")
     assert list(store.keys("t/0/")) == ["t/0/000.p/5", "t/0/001"]
     assert list(store.keys("t/0/00")) == ["t/0/000.p/5", "t/0/001"]
-    assert list(store.keys("t")) == ["t/0/000.p/5", "t/0/001", "t/1/000", "t0", "top"]
+    every = ["t-1/x", "t/0/000.p/5", "t/0/001", "t/1/000", "t0", "top"]
+    assert list(store.keys("t")) == list(store.keys("")) == every
     assert list(store.keys("none/")) == []
 
 

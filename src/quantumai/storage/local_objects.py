@@ -1,8 +1,12 @@
 """Object store in a local folder: the embedded default.
 
-What is promised: an object appears whole or not at all; a create-only write succeeds for exactly
-one process; when a write returns, data and directory entry were handed to `fsync`. It needs a
-POSIX file system with hard links.
+What is promised: an object appears whole or not at all, since it is written under another name and
+then linked (create) or renamed (replace); a create-only write succeeds for exactly one process,
+since a hard link is made once; when a write returns, the data, and the entry of every folder on
+its way, were handed to `fsync`. It needs a POSIX file system with hard links, on this machine.
+
+What is not: a disk that confirms an `fsync` before it has the data breaks the promise, and so may a
+network file system. Whoever may write to the folder may also change and delete (see `retain`).
 """
 
 from __future__ import annotations
@@ -70,6 +74,11 @@ class LocalObjects:
             replace_file(path, data)
         except OSError as error:
             raise _failed("write", key, error) from error
+
+    def retain(self, key: str) -> None:
+        """See `ObjectStore.retain`: a folder has no retention; whoever may write may delete."""
+        if not self.exists(key):
+            raise NotFoundError(f"no object {key}")
 
     def locate(self, key: str) -> str:
         """See `ObjectStore.locate`."""

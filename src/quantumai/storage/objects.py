@@ -36,7 +36,8 @@ class ObjectStore(Protocol):
     """Objects by key. Every write is durable and complete when the call returns, or absent.
 
     All methods raise `BadInputError` for an illegal key and `StorageError` when the medium fails.
-    After a `StorageError` from a write the object is either complete or absent.
+    After a `StorageError` from a write the object is either complete or absent; over a network
+    one that is absent may still appear, complete.
     """
 
     def put_once(self, key: str, data: bytes) -> None:
@@ -61,6 +62,13 @@ class ObjectStore(Protocol):
 
     def replace(self, key: str, data: bytes) -> None:
         """Store `data` in place of whatever is there; only for caches such as `checkpoint`."""
+        ...
+
+    def retain(self, key: str) -> None:
+        """Keep evidence for the whole retention period from now on, where the store has one.
+
+        For what was stored before and is used as evidence again. Raises `NotFoundError`.
+        """
         ...
 
     def locate(self, key: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from quantumai.circuits.loading import load_circuit
-from quantumai.jobs.desk import Desk, manifest_key, proof_key
-from quantumai.jobs.evidence import Evidence, store_artefacts
+from quantumai.jobs.desk import Desk
+from quantumai.jobs.evidence import Evidence
+from quantumai.jobs.object_names import manifest_key, proof_key
 from quantumai.jobs.request import PreparedJob, prepare_job
-from quantumai.provenance.run_manifest import build_run_manifest
-from quantumai.provenance.statement import artifact_hash
+from quantumai.provenance.manifest.run_manifest import build_run_manifest
+from quantumai.provenance.statements.statement import artifact_hash
 
 CIRCUIT = load_circuit(
     "OPENQASM 2.0;\n"
@@ -35,12 +36,12 @@ def silent(_: str) -> None:
 def reseal(desk: Desk, job_id: str, artefacts: Mapping[str, bytes], **fields: Any) -> None:
     """Put changed artefacts and manifest fields in place, rightly signed, logged and proved."""
     evidence = Evidence(desk, job_id)
-    digests = dict(evidence.digests) | store_artefacts(desk.objects, artefacts)
+    digests = dict(evidence.digests) | evidence.objects.store(artefacts)
     manifest = msgspec.structs.replace(
         evidence.manifest, artifact_hash=artifact_hash(digests), **fields
     )
     sealer = desk.open_sealer()
     envelope = sealer.sign(build_run_manifest(manifest, digests))
     index = sealer.log("run-manifest", envelope)
-    desk.objects.replace(proof_key(job_id), sealer.proof(index, envelope))
-    desk.objects.replace(manifest_key(job_id), envelope)
+    desk.objects.replace(proof_key("local", job_id), sealer.proof(index, envelope))
+    desk.objects.replace(manifest_key("local", job_id), envelope)

@@ -10,17 +10,17 @@ import pytest
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, EvidenceError, QuantumAIError
-from quantumai.jobs.desk import artefact_key, manifest_key, proof_key
 from quantumai.jobs.evidence import Evidence, export_evidence, manifest_bytes, verify_job
+from quantumai.jobs.object_names import artefact_key, manifest_key, proof_key
 from quantumai.jobs.report import load_report
 from quantumai.jobs.run_job import run_job
-from quantumai.provenance.verification import verify_manifest
+from quantumai.provenance.manifest.verification import verify_manifest
 from tests.unit.jobs.conftest import Finished
 from tests.unit.jobs.finished_jobs import CIRCUIT, reseal, silent, small_job
 
 ARTEFACTS = (
     "circuit", "request", "catalogue", "decision", "signed-decision",
-    "transpiled-circuit", "histograms", "result", "assessment",
+    "transpiled-circuit", "histograms", "result", "assessment", "model",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_evidence_gives_back_what_was_asked(finished: Finished) -> None:
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_damaged_artefact_is_told(finished: Finished, name: str, gone: bool) -> None:
     evidence = Evidence(finished.desk, finished.job_id)
-    path = Path(finished.desk.objects.locate(artefact_key(evidence.digests[name])))
+    path = Path(finished.desk.objects.locate(artefact_key("local", evidence.digests[name])))
     if gone:
         path.unlink()
     else:
@@ -55,7 +55,7 @@ def test_a_damaged_artefact_is_told(finished: Finished, name: str, gone: bool) -
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"payload":1}', b"\xff"])
 def test_a_damaged_manifest_is_told(finished: Finished, damage: bytes) -> None:
-    finished.desk.objects.replace(manifest_key(finished.job_id), damage)
+    finished.desk.objects.replace(manifest_key("local", finished.job_id), damage)
     with pytest.raises(EvidenceError, match="manifest") as caught:
         load_report(finished.desk, finished.job_id)
     _one_line(caught.value)
@@ -64,7 +64,7 @@ def test_a_damaged_manifest_is_told(finished: Finished, damage: bytes) -> None:
 
 @pytest.mark.parametrize("key", [manifest_key, proof_key])
 def test_a_lost_file_is_no_bad_input(finished: Finished, key: object, tmp_path: Path) -> None:
-    path = Path(finished.desk.objects.locate(key(finished.job_id)))  # type: ignore[operator]
+    path = Path(finished.desk.objects.locate(key("local", finished.job_id)))  # type: ignore[operator]
     path.unlink()
     with pytest.raises(EvidenceError, match="missing"):
         export_evidence(finished.desk, finished.job_id, tmp_path / "out")
@@ -76,7 +76,7 @@ def test_another_jobs_manifest_is_not_believed(finished: Finished) -> None:
     desk = finished.desk
     other = run_job(desk, small_job(), silent).job_id
     for key in (manifest_key, proof_key):
-        desk.objects.replace(key(other), desk.objects.get(key(finished.job_id)))
+        desk.objects.replace(key("local", other), desk.objects.get(key("local", finished.job_id)))
     with pytest.raises(EvidenceError, match=f"is that of job {finished.job_id}"):
         load_report(desk, other)
     with pytest.raises(EvidenceError, match="is that of job"):
@@ -145,6 +145,6 @@ def test_an_export_overwrites_nothing(finished: Finished, tmp_path: Path) -> Non
 
 
 def test_the_manifest_is_as_it_was_signed(finished: Finished) -> None:
-    path = Path(finished.desk.objects.locate(manifest_key(finished.job_id)))
+    path = Path(finished.desk.objects.locate(manifest_key("local", finished.job_id)))
     assert manifest_bytes(finished.desk, finished.job_id) == path.read_bytes()
     assert not stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH

@@ -14,14 +14,14 @@ from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.catalogue import BackendEntry
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import EvidenceError
-from quantumai.jobs.desk import artefact_key, manifest_key
 from quantumai.jobs.evidence import Evidence
 from quantumai.jobs.fleet import open_fleet
 from quantumai.jobs.history import find_job
+from quantumai.jobs.object_names import artefact_key, manifest_key, public_artefact_key
 from quantumai.jobs.replay import replay_job
 from quantumai.jobs.run_job import run_job
-from quantumai.provenance.dsse import parse_envelope
-from quantumai.provenance.run_manifest import flat_view
+from quantumai.provenance.manifest.views import flat_view
+from quantumai.provenance.statements.dsse import parse_envelope
 from quantumai.scheduler.planner import FleetMember
 from quantumai.services.wiring import Home, open_home
 from quantumai.storage.schema import TABLES
@@ -93,7 +93,7 @@ def test_a_changed_catalogue_entry_is_taken_up(
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_damaged_snapshot_is_one_line(vendor: Vendor, gone: bool) -> None:
     (member,) = vendor.open(_entry("a"))
-    path = Path(vendor.home.objects.locate(artefact_key(member.snapshot_sha256)))
+    path = Path(vendor.home.objects.locate(public_artefact_key(member.snapshot_sha256)))
     if gone:
         path.unlink()
     else:
@@ -118,10 +118,12 @@ def _check_rows(home: Home, job_id: str) -> None:
             assert unfilled == empty.get(table, set()), (table, unfilled)
     view = flat_view(parse_envelope(evidence.envelope))
     assert objects.get(manifest.pop("s3_path")) == evidence.envelope
-    assert manifest_key(job_id) == f"manifests/{job_id}/manifest.json"
+    assert manifest_key("local", job_id) == f"manifests/local/{job_id}/manifest.json"
     assert {name: view[name] for name in manifest} == manifest
     sealed, assessment = evidence.json("decision"), evidence.json("assessment")
-    assert decision["decision_manifest_path"] == artefact_key(evidence.digests["signed-decision"])
+    assert decision["decision_manifest_path"] == artefact_key(
+        "local", evidence.digests["signed-decision"]
+    )
     assert objects.exists(decision["decision_manifest_path"])
     assert decision["score"] == sealed["chosen"]["factors"]["score"]
     assert decision["reasons"] == {k: sealed[k] for k in ("chosen", "candidates", "backends")}

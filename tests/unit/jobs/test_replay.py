@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from quantumai.canonical import canonical_json
 from quantumai.errors import EvidenceError
-from quantumai.jobs.desk import artefact_key
 from quantumai.jobs.evidence import Evidence
+from quantumai.jobs.object_names import artefact_key
 from quantumai.jobs.replay import differences, replay_job
 from tests.unit.jobs.conftest import Finished
 from tests.unit.jobs.finished_jobs import reseal
@@ -77,7 +77,7 @@ def test_a_changed_count_is_found(finished: Finished) -> None:
 
 def test_what_does_not_verify_is_not_replayed(finished: Finished) -> None:
     digest = Evidence(finished.desk, finished.job_id).digests["result"]
-    finished.desk.objects.replace(artefact_key(digest), b"{}")
+    finished.desk.objects.replace(artefact_key("local", digest), b"{}")
     with pytest.raises(EvidenceError, match="does not verify"):
         replay_job(finished.desk, finished.job_id)
 

@@ -14,7 +14,7 @@ from quantumai.cli import kms_audit
 from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.audit.log import AuditLog
 from quantumai.keys.management.records import KeyPurpose
-from quantumai.provenance.sealing import Sealer
+from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.services import wiring
 from tests.key_management import ALICE, new_database, standing_clock
 

@@ -28,6 +28,15 @@ from quantumai.keys.management.states import KeyState, KeyUse, require_use
 class InternalKeys(CallerKeys):
     """What the home's own sealing may do beside: its built-in keys, ledger and audit heads."""
 
+    @property
+    def tenant(self) -> str:
+        """Whose keys these are."""
+        return self._caller.tenant
+
+    def version(self, name: str, number: int) -> KeyVersion:
+        """One version; a look that is not audited. Raises `NotFoundError`."""
+        return self._parts.register.version(self._caller.tenant, name, number)
+
     def ensure(self, name: str) -> KeyVersion:
         """The current version of a built-in key, made on first use, by any process."""
         wanted = BUILT_IN[name]

@@ -21,6 +21,7 @@ from quantumai.keys.management.records import (
 )
 from quantumai.keys.management.register import KeyRegister
 from quantumai.keys.management.states import KeyState
+from quantumai.keys.management.wrapping_key import WrappingKey
 from quantumai.keys.providers.port import KeyProvider
 from quantumai.storage.database import Database
 
@@ -70,6 +71,11 @@ class Kms:
     def internal(self) -> InternalKeys:
         """The keys as the home itself uses them, to seal; for provenance alone."""
         return InternalKeys(self.parts, self._requests, INTERNAL)
+
+    def wrapping_key(self, tenant: str) -> WrappingKey:
+        """The key under a tenant's data keys, for the home's own encryption alone."""
+        caller = Caller(tenant, INTERNAL.principal)
+        return WrappingKey(InternalKeys(self.parts, self._requests, caller))
 
     def destroy_due(self) -> list[KeyVersion]:
         """Destroy what is due; return the versions that are gone now.
