@@ -1,0 +1,1 @@
+"""Which keys counted from which leaf to which: key events, status, rotations."""

@@ -1,0 +1,1 @@
+"""The run ledger: commits, tiles, checkpoints, proofs, its writer and its check."""

@@ -1,0 +1,1 @@
+"""Run-manifests: fields, views, schemas, verification; counter-signatures, attestations."""

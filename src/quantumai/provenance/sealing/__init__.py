@@ -1,0 +1,1 @@
+"""The only writer of keys and ledger: sign, log, prove, anchor."""

@@ -1,0 +1,331 @@
+"""Sealing: sign a statement, log it, hand out its proof. The only writer of keys and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+
+from quantumai.canonical import sha256_hex
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import ConflictError
+from quantumai.keys.algorithms import PublicKey
+from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE
+from quantumai.keys.management.built_in import AUDIT, AUTHORITY, BUILT_IN
+from quantumai.keys.management.built_in import LEDGER_ANCHOR as LEDGER_ANCHOR_KEY
+from quantumai.keys.management.internal_keys import InternalKeys
+from quantumai.keys.management.records import Signed
+from quantumai.keys.management.states import KeyState
+from quantumai.provenance.key_history.key_announcements import (
+    ROTATION_LEAF,
+    authority_rotations,
+    missing_events,
+    missing_rotations,
+)
+from quantumai.provenance.key_history.key_events import (
+    KeyEvent,
+    KeyEventHistory,
+    KeyEventKind,
+    LoggedEvent,
+    build_key_event,
+    key_status,
+    store_event,
+)
+from quantumai.provenance.key_history.key_rotations import ROOT, rotation_problems
+from quantumai.provenance.key_history.key_status import build_key_status
+from quantumai.provenance.ledger.checkpoint import TreeHead
+from quantumai.provenance.ledger.commits import CommitLog, Leaf
+from quantumai.provenance.ledger.note import Note
+from quantumai.provenance.ledger.proof import LedgerProof
+from quantumai.provenance.ledger.run_ledger import Ledger
+from quantumai.provenance.manifest.counter_signature import LEAF_TYPE as COUNTER_LEAF
+from quantumai.provenance.manifest.counter_signature import (
+    CounterEvidence,
+    CounterSignature,
+    build_counter_signature,
+)
+from quantumai.provenance.public_log.cosigned_checkpoints import CosignedCheckpoints
+from quantumai.provenance.sealing.audit_anchor import AuditAnchor
+from quantumai.provenance.sealing.checkpoint_signer import KmsCheckpointSigner, ledger_origin
+from quantumai.provenance.sealing.ledger_anchor import LEAF_TYPE as ANCHOR_LEAF
+from quantumai.provenance.sealing.ledger_anchor import (
+    LedgerAnchor,
+    anchor_problems,
+    build_ledger_anchor,
+)
+from quantumai.provenance.sealing.trust_proposal import propose_trust
+from quantumai.provenance.statements.dsse import Envelope, envelope_of, parse_envelope
+from quantumai.provenance.statements.statement import AUDIT_CHECKPOINT, predicate_type_of
+from quantumai.provenance.verification.mode_signatures import signing_keys
+from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
+from quantumai.storage.objects import ObjectStore
+from quantumai.storage.writer_lease import WriterLease
+
+
+def open_sealer(
+    keys: InternalKeys,
+    objects: ObjectStore,
+    clock: Callable[[], datetime],
+    *,
+    least_size: int = 0,
+    lease: WriterLease | None = None,
+    witnesses: WitnessTrust | None = None,
+) -> Sealer:
+    """A ready sealer over the KMS and a store, with the home's own ledger.
+
+    `least_size` is the number of leaves that are known to exist from elsewhere. Raises
+    `LedgerError`, before anything is made or appended, if the ledger has fewer. The ledger is
+    written under `lease`, if there is one; `witnesses` as in `Sealer`.
+    """
+    CommitLog(objects).require_size(least_size)  # before the ledger's keys are made
+    origin = ledger_origin(keys)
+    ledger = Ledger(objects, origin, KmsCheckpointSigner(keys, origin), clock, lease)
+    sealer = Sealer(keys, ledger, objects, clock, witnesses)
+    sealer.ensure_ready(least_size)
+    return sealer
+
+
+class Sealer:
+    """Signs with the statement keys, logs, and proves; `clock` returns aware UTC times.
+
+    Proofs are handed out at the newest checkpoint that a quorum of `witnesses` cosigned, where that
+    covers the leaf, and else at the newest one.
+    """
+
+    def __init__(
+        self,
+        keys: InternalKeys,
+        ledger: Ledger,
+        objects: ObjectStore,
+        clock: Callable[[], datetime],
+        witnesses: WitnessTrust | None = None,
+    ) -> None:
+        self.keys = keys
+        self.witnesses = witnesses or WitnessTrust()
+        self.ledger = ledger
+        self._objects = objects
+        self._clock = clock
+        self._history = KeyEventHistory(ledger, objects)
+        self.audit_anchor = AuditAnchor(
+            ledger.origin.replace("/ledger/", "/audit/"),
+            ledger,
+            objects,
+            self._signed_head,
+            self._audit_keys,
+            clock,
+        )
+        self._announced: set[str] = set()  # ids of keys whose activation is in the ledger
+
+    def ensure_ready(self, least_size: int = 0) -> None:
+        """Make the keys and log what the ledger does not yet know of them; idempotent.
+
+        Also completes a rotation that was interrupted between provider and ledger. Two processes
+        at once log each event once: an append is conditional on the size that was looked at.
+        Raises `LedgerError`, before anything is made, if leaves were lost: fewer than
+        `least_size`, or than the ledger's caches know of.
+        """
+        self.ledger.require_size(least_size)
+        # Before anything is signed: a log that was rolled back must not be vouched for.
+        if self.ledger.size():
+            self.keys.audit_head(self.audit_anchor.newest())
+        for name, built_in in BUILT_IN.items():
+            if not built_in.on_demand:
+                self.keys.ensure(name)
+        while missing := self._missing_leaves(size := self.ledger.size()):
+            try:
+                self.ledger.append([*missing, self.audit_leaf()], at_size=size)
+            except ConflictError:
+                continue
+        self._announced = {key.key_id for key in self.keys.every_version()}
+
+    def sign(self, statement: bytes, mode: CryptoMode = CryptoMode.PQC_REQUIRED) -> bytes:
+        """Envelope (canonical JSON) of `statement`, signed by the current keys of a crypto mode.
+
+        The post-quantum signature comes first. In the overlap of a rotation a key signs twice.
+        """
+        return self._sign_with(signing_keys(mode), statement)
+
+    def seal(
+        self,
+        leaf_type: str,
+        statement: bytes,
+        *,
+        mode: CryptoMode = CryptoMode.PQC_REQUIRED,
+        anchor_audit: bool = False,
+    ) -> tuple[bytes, int]:
+        """Sign and log in one: the envelope, and the index of its leaf.
+
+        The leaf lies where the keys that signed count, whoever rotates them meanwhile. With
+        `anchor_audit` the audit log's head is anchored in the same commit.
+        """
+        return self._seal_with(signing_keys(mode), leaf_type, statement, anchor_audit)
+
+    def counter_sign(self, counter: CounterSignature) -> CounterEvidence:
+        """Sign and log a counter-signature in its own crypto mode, with its proof.
+
+        What it says of the envelope is the caller's to have verified.
+        """
+        statement = build_counter_signature(counter)
+        envelope, index = self.seal(COUNTER_LEAF, statement, mode=counter.crypto_mode)
+        self._objects.put_once(f"counter-signatures/{sha256_hex(envelope)}", envelope)
+        return CounterEvidence(envelope, self.proof(index, envelope))
+
+    def anchor_ledger(self) -> tuple[TreeHead, int] | None:
+        """Sign the newest checkpoint with the SLH-DSA key and log that; for a nightly timer.
+
+        Returns the head and the index of the new leaf, or None if nothing but such anchors came
+        since the last one.
+        """
+        checkpoint = self.ledger.checkpoint()
+        head = TreeHead.parse(Note.parse(checkpoint).text)
+        logged = self.ledger.leaves(ANCHOR_LEAF)
+        if logged and logged[-1][0] == head.size - 1:
+            return None
+        statement = build_ledger_anchor(LedgerAnchor.of(checkpoint, self._now()))
+        envelope = self._sign_with((LEDGER_ANCHOR_KEY,), statement)
+        self._objects.put_once(f"ledger-anchors/{sha256_hex(envelope)}", envelope)
+        return head, self.log(ANCHOR_LEAF, envelope)
+
+    def _sign_with(self, names: Sequence[str], statement: bytes) -> bytes:
+        signed = self._signed(names, statement)
+        if not self._announced.issuperset(signature.key_id for signature in signed.signatures):
+            # Made just now, or rotated by another process: its activation must come first.
+            self.ensure_ready()
+        return signed.data
+
+    def _seal_with(
+        self, names: Sequence[str], leaf_type: str, statement: bytes, anchor_audit: bool
+    ) -> tuple[bytes, int]:
+        envelope = self._sign_with(names, statement)
+        while True:
+            leaves = [Leaf(leaf_type, 1, sha256_hex(envelope))]
+            if anchor_audit:
+                leaves.append(self.audit_leaf())
+            try:
+                # Asked once the ledger's size is known: a retirement that is logged later comes
+                # after this leaf, and one before makes the signature anew.
+                index = self.ledger.append(leaves, guard=partial(self._all_active, envelope))[0]
+            except ConflictError:
+                envelope = self._sign_with(names, statement)
+                continue
+            return envelope, index
+
+    def _all_active(self, envelope: bytes) -> bool:
+        active = {k.key_id for k in self.keys.every_version() if k.state is KeyState.ACTIVE}
+        return active.issuperset(s.key_id for s in parse_envelope(envelope).signatures)
+
+    def log(self, leaf_type: str, envelope: bytes) -> int:
+        """Append one envelope's leaf, durably, and return its index."""
+        return self.log_all([(leaf_type, envelope)])[0]
+
+    def log_all(self, leaves: Sequence[tuple[str, bytes]]) -> list[int]:
+        """Append the leaves of several envelopes in one commit; return their indices."""
+        return self.ledger.append([Leaf(kind, 1, sha256_hex(data)) for kind, data in leaves])
+
+    def audit_leaf(self) -> Leaf:
+        """The leaf of a fresh, stored checkpoint of the audit log."""
+        return self.audit_anchor.leaf(self.audit_anchor.signed(self.keys.audit_head()))
+
+    def proof(self, index: int, envelope: bytes) -> bytes:
+        """Self-contained proof file for the leaf `index` of `envelope`."""
+        checkpoint = CosignedCheckpoints(self.ledger).best(self.witnesses, index)
+        head = TreeHead.parse(Note.parse(checkpoint).text)
+        events = self._events(head.size)
+        statuses = []
+        for signature in parse_envelope(envelope).signatures:
+            status = key_status(signature.key_id, head.size, head.root, events)
+            statuses.append(self._signed((AUTHORITY,), build_key_status(status)))
+        path = self.ledger.inclusion_proof(index, head.size)
+        rotations = authority_rotations(self.keys)
+        return LedgerProof(index, tuple(path), checkpoint, tuple(statuses), rotations).data
+
+    def announce_root(self, public: PublicKey) -> None:
+        """Log the root's public key, so that everybody knows who may vouch in an emergency."""
+        while True:
+            size = self.ledger.size()
+            if any(logged.event.alias == ROOT for logged in self._events(size)):
+                return
+            event = KeyEvent(
+                event=KeyEventKind.ACTIVATION,
+                key_id=public.key_id,
+                alias=ROOT,
+                key_version=1,
+                algorithm=public.algorithm,
+                spki=public.spki,
+                created_at=self._now(),
+            )
+            leaf = store_event(self._objects, self._by_authority(event))
+            with suppress(ConflictError):
+                self.ledger.append([leaf], at_size=size)
+
+    def verify_ledger(self) -> list[str]:
+        """Recheck everything in the ledger, rotations of keys included; the problems found."""
+        problems = self.ledger.verify()
+        events = self._events(self.ledger.size())
+        return [
+            *problems,
+            *rotation_problems(self.ledger, self._objects, events),
+            *anchor_problems(self.ledger, self._objects, events),
+            *CosignedCheckpoints(self.ledger).problems(self.witnesses.keys()),
+        ]
+
+    def key_events(self) -> list[LoggedEvent]:
+        """All key events of the ledger, each checked to be signed by the authority."""
+        return self._events(self.ledger.size())
+
+    def export_trust(
+        self,
+        least_crypto_mode: CryptoMode = CryptoMode.PQC_REQUIRED,
+        *,
+        witnesses: WitnessTrust | None = None,
+        tenants: Mapping[str, CryptoMode] | None = None,
+    ) -> TrustFile:
+        """Trust file with the home's own keys, as the ledger has them now."""
+        events = self._events(self.ledger.size())
+        return propose_trust(
+            self.keys,
+            self.ledger,
+            events,
+            least_crypto_mode,
+            witnesses=witnesses or WitnessTrust(),
+            tenants=tenants or {},
+        )
+
+    def _authority(self) -> tuple[PublicKey, ...]:
+        return self._public_keys(AUTHORITY)
+
+    def _events(self, size: int) -> list[LoggedEvent]:
+        return self._history.up_to(size, self._authority())
+
+    def _missing_leaves(self, size: int) -> list[Leaf]:
+        events = missing_events(self.keys, self._events(size), self._now())
+        leaves = [store_event(self._objects, self._by_authority(event)) for event in events]
+        logged = [leaf.sha256 for _, leaf in self.ledger.leaves(ROTATION_LEAF)] if size else []
+        return leaves + missing_rotations(self.keys, self._objects, logged)
+
+    def _by_authority(self, event: KeyEvent) -> bytes:
+        return self._signed((AUTHORITY,), build_key_event(event)).data
+
+    def _signed_head(self, statement: bytes) -> bytes:
+        made = self.keys.sign_audit_head(AUDIT_CHECKPOINT, statement)
+        return envelope_of(statement, [made]).data
+
+    def _audit_keys(self) -> tuple[PublicKey, ...]:
+        return self._public_keys(AUDIT)
+
+    def _public_keys(self, name: str) -> tuple[PublicKey, ...]:
+        versions = self.keys.every_version()
+        return tuple(v.public_key for v in versions if v.name == name and v.public_key)
+
+    def _signed(self, names: Sequence[str], statement: bytes) -> Envelope:
+        kind = predicate_type_of(statement)
+        made: list[Signed] = []
+        for name in names:
+            if BUILT_IN[name].on_demand:
+                self.keys.ensure(name)
+            made += self.keys.sign_statement(name, IN_TOTO_PAYLOAD_TYPE, kind, statement)
+        return envelope_of(statement, made)
+
+    def _now(self) -> str:
+        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""What every verification is made of: trust, signatures, ledger evidence, freshness."""
