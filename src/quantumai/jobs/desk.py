@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quantumai.backends.simulator import Simulator
-from quantumai.provenance.sealing import Sealer
+from quantumai.jobs.job_objects import JobObjects
+from quantumai.provenance.sealing.sealer import Sealer
+from quantumai.provenance.sealing.tenant_cipher import TenantCipher
 from quantumai.scheduler.planner import FleetMember
 from quantumai.storage.database import Database
 from quantumai.storage.objects import ObjectStore
@@ -18,7 +20,9 @@ from quantumai.storage.run_locks import RunLocks
 class Desk:
     """Everything outside the pure core. `clock` gives aware UTC times, `new_id` a UUID text.
 
-    `fleet`, `sealer` and `simulator` are asked for when needed, since opening them costs time.
+    `fleet`, `sealer`, `simulator` and `cipher` are asked for when needed, since opening them costs
+    time. With `encrypts` what tenants hand in is encrypted at rest; with `is_witnessed` others
+    cosign the ledger's checkpoints.
     """
 
     database: Database
@@ -29,22 +33,14 @@ class Desk:
     open_fleet: Callable[[], tuple[FleetMember, ...]]
     open_sealer: Callable[[], Sealer]
     open_simulator: Callable[[str], Simulator]
+    open_cipher: Callable[[], TenantCipher]
+    encrypts: bool = False
+    is_witnessed: bool = False
 
     def now(self) -> str:
         """The time as the database and the manifest write it."""
         return self.clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-
-def artefact_key(sha256: str) -> str:
-    """Where an artefact lies in the object store."""
-    return f"artefacts/{sha256}"
-
-
-def manifest_key(job_id: str) -> str:
-    """Where a job's manifest (DSSE envelope) lies."""
-    return f"manifests/{job_id}/manifest.json"
-
-
-def proof_key(job_id: str) -> str:
-    """Where a job's proof file lies."""
-    return f"manifests/{job_id}/proof.json"
+    def job_objects(self, tenant: str, job_id: str) -> JobObjects:
+        """The stored objects of a job. Raises `BadInputError` for an impossible tenant."""
+        return JobObjects(self.objects, self.open_cipher, tenant, job_id, encrypts=self.encrypts)

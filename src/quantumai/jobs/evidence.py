@@ -19,20 +19,23 @@ from quantumai.errors import (
     EvidenceError,
     LedgerError,
     NotFoundError,
-    StorageError,
 )
-from quantumai.jobs.desk import Desk, artefact_key, manifest_key, proof_key
+from quantumai.jobs.desk import Desk
 from quantumai.jobs.history import find_row
+from quantumai.jobs.job_objects import JobObjects
 from quantumai.jobs.request import JobRequest, PreparedJob, prepare_job
 from quantumai.jobs.states import JobState
-from quantumai.provenance.dsse import parse_envelope
-from quantumai.provenance.report import VerificationReport
-from quantumai.provenance.run_manifest import RunManifest, parse_run_manifest
-from quantumai.provenance.trust import TrustFile
-from quantumai.provenance.verification import verify_manifest
+from quantumai.provenance.ledger.proof import LedgerProof
+from quantumai.provenance.manifest.counter_signature import CounterEvidence
+from quantumai.provenance.manifest.run_manifest import RunManifest, parse_run_manifest
+from quantumai.provenance.manifest.verification import verify_manifest
+from quantumai.provenance.manifest.views import ViewFormat, write_view
+from quantumai.provenance.statements.dsse import parse_envelope
+from quantumai.provenance.verification.freshness import Remembered
+from quantumai.provenance.verification.report import VerificationReport
+from quantumai.provenance.verification.trust import TrustFile
 from quantumai.scheduler.decision import Decision
 from quantumai.scheduler.planner import FleetMember
-from quantumai.storage.objects import ObjectStore
 
 CALIBRATION_PREFIX = "calibration/"
 _RESTORE = "restore the object store from a backup"
@@ -44,14 +47,6 @@ class _Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     entry: BackendEntry
     calibration_sha256: str
-
-
-def store_artefacts(objects: ObjectStore, artefacts: Mapping[str, bytes]) -> dict[str, str]:
-    """Write each artefact once under its SHA-256; returns name -> SHA-256."""
-    digests = {name: sha256_hex(data) for name, data in artefacts.items()}
-    for name, data in artefacts.items():
-        objects.put_once(artefact_key(digests[name]), data)
-    return digests
 
 
 def inputs_of(job: PreparedJob, fleet: Sequence[FleetMember]) -> dict[str, bytes]:
@@ -68,8 +63,8 @@ class Evidence:
     """One sealed job read back; every artefact is checked against its hash on the way."""
 
     def __init__(self, desk: Desk, job_id: str) -> None:
-        self._objects = desk.objects
-        self.envelope = manifest_bytes(desk, job_id)
+        self.objects = sealed_objects(desk, job_id)
+        self.envelope = _envelope(self.objects, job_id)
         try:
             statement, manifest = parse_run_manifest(parse_envelope(self.envelope).payload)
         except BadInputError as error:
@@ -82,7 +77,7 @@ class Evidence:
     def artefact(self, name: str) -> bytes:
         """An artefact's bytes; `ArtefactError` if it is gone or changed."""
         digest = self.digests.get(name)
-        data = None if digest is None else find_artefact(self._objects, digest)
+        data = None if digest is None else self.objects.artefact(digest)
         if data is None or sha256_hex(data) != digest:
             job_id = self.manifest.job_id
             raise ArtefactError(
@@ -114,6 +109,7 @@ class Evidence:
                 max_cost=request.max_cost,
                 seed=request.seed,
                 engine=request.engine,
+                tenant=request.tenant,
             )
         except (BadInputError, ValueError) as error:
             reason = f"is not one that this version takes: {error}"
@@ -141,7 +137,12 @@ class Evidence:
 
 
 def manifest_bytes(desk: Desk, job_id: str) -> bytes:
-    """The sealed envelope of a finished job, or `NotFoundError`.
+    """The envelope of a finished job. Raises as `sealed_objects`, `EvidenceError` if it is gone."""
+    return _envelope(sealed_objects(desk, job_id), job_id)
+
+
+def sealed_objects(desk: Desk, job_id: str) -> JobObjects:
+    """The stored objects of a finished job, or `NotFoundError`.
 
     A job that was killed between sealing and its last record has failed: its manifest is not used.
     """
@@ -151,45 +152,66 @@ def manifest_bytes(desk: Desk, job_id: str) -> bytes:
         raise NotFoundError(
             f"job {job_id} has no manifest: {row['state']}, {reason}", hint="run it again"
         )
+    return desk.job_objects(row["tenant"], row["job_id"])
+
+
+def proof_bytes(desk: Desk, job_id: str) -> bytes:
+    """The proof file of a finished job. Raises `LedgerError` if it is gone."""
     try:
-        return desk.objects.get(manifest_key(job_id))
+        return sealed_objects(desk, job_id).proof()
     except NotFoundError:
-        raise _damaged(f"the manifest of job {job_id} is missing") from None
+        raise LedgerError(f"the proof of job {job_id} is missing", hint=_RESTORE) from None
 
 
-def find_artefact(objects: ObjectStore, sha256: str) -> bytes | None:
-    """The bytes stored under a hash, unchecked, or None."""
+def newest_proof(desk: Desk, evidence: Evidence) -> bytes:
+    """The stored proof, or, where the home has witnesses, one at what they cosigned since."""
+    stored = proof_bytes(desk, evidence.manifest.job_id)
+    if not desk.is_witnessed:
+        return stored
+    return desk.open_sealer().proof(LedgerProof.parse(stored).index, evidence.envelope)
+
+
+def verify_job(
+    desk: Desk,
+    job_id: str,
+    trust: TrustFile | None = None,
+    *,
+    remembered: Remembered | None = None,
+    counter: CounterEvidence | None = None,
+) -> VerificationReport:
+    """Verify a job of this home, by default under the home's own keys and the job's own mode.
+
+    `remembered` and `counter` are for `verify_manifest`.
+    """
+    objects = sealed_objects(desk, job_id)
+    envelope = _envelope(objects, job_id)
     try:
-        return objects.get(artefact_key(sha256))
-    except (NotFoundError, StorageError):
-        return None
-
-
-def verify_job(desk: Desk, job_id: str, trust: TrustFile | None = None) -> VerificationReport:
-    """Verify a job of this home, by default under the home's own keys and the job's own mode."""
-    envelope = manifest_bytes(desk, job_id)
-    try:
-        proof = desk.objects.get(proof_key(job_id))
+        proof = objects.proof()
     except NotFoundError:
         proof = None
+    if trust is not None and trust.witnesses.quorum:
+        proof = newest_proof(desk, Evidence(desk, job_id))
     if trust is None:
         trust = desk.open_sealer().export_trust(CryptoMode.CLASSICAL)
     report = verify_manifest(
-        envelope, lambda digest: find_artefact(desk.objects, digest), proof, trust
+        envelope, objects.artefact, proof, trust, remembered=remembered, counter=counter
     )
     if report.verified:
         Evidence(desk, job_id)  # a true manifest, but is it this job's?
     return report
 
 
-def export_evidence(desk: Desk, job_id: str, folder: Path) -> tuple[Path, ...]:
-    """Write manifest.json, proof.json and artefacts/<sha256> into a new or empty folder."""
+def export_evidence(
+    desk: Desk, job_id: str, folder: Path, view: ViewFormat = ViewFormat.DSSE
+) -> tuple[Path, ...]:
+    """Write the manifest in a view, proof.json and artefacts/<sha256> into a new or empty folder.
+
+    The manifest is manifest.json, or manifest.yaml in the YAML view.
+    """
     evidence = Evidence(desk, job_id)
-    try:
-        proof = desk.objects.get(proof_key(job_id))
-    except NotFoundError:
-        raise LedgerError(f"the proof of job {job_id} is missing", hint=_RESTORE) from None
-    files = {"manifest.json": evidence.envelope, "proof.json": proof}
+    proof = newest_proof(desk, evidence)
+    manifest = write_view(parse_envelope(evidence.envelope), view)
+    files = {view.file_name: manifest, "proof.json": proof}
     files |= {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -200,6 +222,15 @@ def export_evidence(desk: Desk, job_id: str, folder: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
     return tuple(folder / name for name in files)
+
+
+def _envelope(objects: JobObjects, job_id: str) -> bytes:
+    try:
+        return objects.manifest()
+    except NotFoundError:
+        raise _damaged(f"the manifest of job {job_id} is missing") from None
+    except ArtefactError as error:
+        raise _damaged(f"the manifest of job {job_id} is damaged: {error}") from None
 
 
 def _damaged(what: str) -> EvidenceError:

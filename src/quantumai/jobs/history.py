@@ -8,11 +8,15 @@ import msgspec
 
 from quantumai.errors import BadInputError, NotFoundError
 from quantumai.jobs.desk import Desk
+from quantumai.provenance.manifest.run_manifest import Origin
 from quantumai.storage.database import Database, Row
 
 
 class JobSummary(msgspec.Struct, frozen=True):
-    """One line of the list; backend and method are those of the decision, once there is one."""
+    """One line of the list; backend and method are those of the decision, once there is one.
+
+    `origin` is "recorded" for a run that QuantumAI did not schedule; its maker told the rest.
+    """
 
     job_id: str
     state: str
@@ -22,6 +26,7 @@ class JobSummary(msgspec.Struct, frozen=True):
     em_method: str | None
     failure_code: str | None
     failure_reason: str | None
+    origin: Origin
 
 
 def list_jobs(desk: Desk) -> list[JobSummary]:
@@ -62,14 +67,22 @@ def leaves_handed_out(database: Database) -> int:
 
 
 def _summary(row: Row, decision: Row | None) -> JobSummary:
-    chosen = decision["reasons"]["chosen"] if decision else None
+    request = row["request"]
+    origin = Origin(request.get("origin", Origin.SCHEDULED))
+    backend_id, em_method = None, None
+    if origin is Origin.RECORDED:
+        backend_id, em_method = request["backend"], request["em"]
+    elif decision and decision["reasons"]:  # those of an erased job are cleared
+        chosen = decision["reasons"]["chosen"]
+        backend_id, em_method = chosen["backend_id"], chosen["forecast"]["method"]
     return JobSummary(
         job_id=row["job_id"],
         state=row["state"],
         created_at=row["created_at"],
-        circuit_name=row["request"]["circuit_name"],
-        backend_id=chosen["backend_id"] if chosen else None,
-        em_method=chosen["forecast"]["method"] if chosen else None,
+        circuit_name=request["circuit_name"],
+        backend_id=backend_id,
+        em_method=em_method,
         failure_code=row["failure_code"],
         failure_reason=row["failure_reason"],
+        origin=origin,
     )

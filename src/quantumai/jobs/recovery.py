@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantumai.errors import QuantumAIError
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.states import UNFINISHED, JobState
 
@@ -38,3 +39,12 @@ def fail_job(desk: Desk, job_id: str, code: str, reason: str) -> bool:
         desk.database.update("jobs", {"job_id": job_id, "state": state}, failure)
         for state in UNFINISHED
     )
+
+
+def code_and_reason(error: BaseException) -> tuple[str, str]:
+    """An error as a failed job's row tells it: its code, and its message on one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted by the user"
+    if isinstance(error, QuantumAIError):
+        return error.code, " ".join(str(error).split())
+    return QuantumAIError.code, " ".join(f"{type(error).__name__}: {error}".split())

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from quantumai.canonical import canonical_json, parse_canonical_json
-from quantumai.errors import UnverifiedError
+from quantumai.errors import BadInputError, UnverifiedError
 from quantumai.jobs.computation import execute, plan_job
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, verify_job
-from quantumai.provenance.dsse import parse_envelope
-from quantumai.provenance.report import Outcome
-from quantumai.provenance.statement import parse_statement
+from quantumai.provenance.manifest.run_manifest import Origin
+from quantumai.provenance.statements.dsse import parse_envelope
+from quantumai.provenance.statements.statement import parse_statement
+from quantumai.provenance.verification.report import Outcome
 
 DIGITS = 9
 """Across processors numbers are compared to this many significant digits; whole numbers exactly."""
@@ -49,7 +50,8 @@ class ReplayReport(msgspec.Struct, frozen=True):
 def replay_job(desk: Desk, job_id: str) -> ReplayReport:
     """Recompute features, policy, decision and result from the manifest's evidence.
 
-    Raises `UnverifiedError` where that does not verify: to agree with a forgery would say nothing.
+    Raises `UnverifiedError` where that does not verify: to agree with a forgery would say nothing;
+    `BadInputError` for a run that was only recorded.
     """
     evidence = Evidence(desk, job_id)
     verification = verify_job(desk, job_id)
@@ -59,6 +61,11 @@ def replay_job(desk: Desk, job_id: str) -> ReplayReport:
             f"job {job_id} does not verify, so it is not replayed: {wrong.name}: {wrong.detail}",
             int(verification.exit_code),
             hint=f"qai manifest verify {job_id}",
+        )
+    if evidence.manifest.origin is Origin.RECORDED:
+        raise BadInputError(
+            f"job {job_id} was recorded, not run by QuantumAI: there is nothing to replay",
+            hint=f"qai manifest verify {job_id} checks who signed it, and that nothing was changed",
         )
     job, fleet = evidence.job(), evidence.fleet()
     sealed = evidence.json("decision")

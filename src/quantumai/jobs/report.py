@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from quantumai.jobs.desk import Desk, manifest_key, proof_key
+from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, verify_job
 from quantumai.jobs.states import JobState
 from quantumai.scheduler.decision import Decision
@@ -91,8 +91,8 @@ def load_report(desk: Desk, job_id: str) -> JobReport:
         mitigated_fidelity=assessment["mitigated_fidelity"],
         observed_precision_fidelity=assessment["observed_precision_fidelity"],
         decision=decision,
-        manifest_path=desk.objects.locate(manifest_key(job_id)),
-        proof_path=desk.objects.locate(proof_key(job_id)),
+        manifest_path=desk.objects.locate(evidence.objects.manifest_key),
+        proof_path=desk.objects.locate(evidence.objects.proof_key),
         verified=verification.verified,
         checks=tuple(verification.as_json()["checks"]),
     )

@@ -15,6 +15,7 @@ from quantumai.circuits.observables import measurement_bases, parse_observables
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
 from quantumai.execution.run import split_shots
+from quantumai.jobs.object_names import check_tenant
 from quantumai.mitigation.methods import METHODS, Method, find_method
 from quantumai.randomness import RootSeed
 
@@ -24,6 +25,7 @@ MIN_TOLERANCE = 1e-6
 MAX_SEED_CHARACTERS = 1000
 _LONGEST_NAME = 60
 ENGINES = ("channel", "aer")
+HOME_TENANT = "local"
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +47,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_cost: float | None
     seed: str
     engine: str
-    tenant: str = "local"
+    tenant: str = HOME_TENANT
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data, ready to be canonicalised."""
@@ -88,6 +90,7 @@ def prepare_job(
     max_cost: float | None = None,
     seed: str | None = None,
     engine: str = ENGINES[0],
+    tenant: str = HOME_TENANT,
 ) -> PreparedJob:
     """Check everything that needs no home; raises `BadInputError` at the first mistake."""
     names = {"crypto mode": crypto_mode, "backend": backend, "em": em, "engine": engine}
@@ -131,6 +134,7 @@ def prepare_job(
         max_cost=None if max_cost is None else float(max_cost),
         seed=RootSeed.of(seed).text,
         engine=engine,
+        tenant=check_tenant(tenant),
     )
     return PreparedJob(request, circuit)
 

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 
-from quantumai.jobs.desk import Desk, manifest_key, proof_key
+from quantumai.canonical import sha256_hex
+from quantumai.crypto_mode import CryptoMode
+from quantumai.jobs.desk import Desk
 from quantumai.jobs.request import JobRequest
-from quantumai.keys.algorithms import ML_DSA_65
 from quantumai.mitigation.methods import find_method
-from quantumai.provenance.run_manifest import RunManifest, build_run_manifest
-from quantumai.provenance.statement import SCHEDULER_DECISION, artifact_hash, build_statement
+from quantumai.provenance.manifest.run_manifest import (
+    SCHEMA_VERSION,
+    Origin,
+    RunManifest,
+    build_run_manifest,
+)
+from quantumai.provenance.statements.statement import (
+    SCHEDULER_DECISION,
+    artifact_hash,
+    build_statement,
+)
+from quantumai.provenance.verification.mode_signatures import signature_suite
 from quantumai.scheduler.decision import Decision
 
 _LIBRARIES = ("qiskit", "numpy", "rustworkx", "cryptography")
 
 
-def seal_decision(desk: Desk, decision: Decision, digests: Mapping[str, str]) -> tuple[bytes, int]:
+def seal_decision(
+    desk: Desk, request: JobRequest, decision: Decision, digests: Mapping[str, str]
+) -> tuple[bytes, int]:
     """Sign and log the decision before anything runs; returns its envelope and leaf index.
 
     The envelope becomes an artefact of the manifest, so that both signatures cover the decision.
     """
     sealer = desk.open_sealer()
     statement = build_statement(digests, SCHEDULER_DECISION, decision.to_json())
-    return sealer.seal("scheduler-decision", statement)
+    return sealer.seal("scheduler-decision", statement, mode=request.crypto_mode)
 
 
 def seal_manifest(
@@ -34,32 +50,59 @@ def seal_manifest(
     digests: Mapping[str, str],
 ) -> tuple[bytes, int]:
     """Sign and log the run-manifest, store it with its proof; returns envelope and leaf index."""
-    sealer = desk.open_sealer()
+    method = find_method(decision.chosen.forecast.method)
+    simulator = desk.open_simulator(request.engine)
     manifest = RunManifest(
         job_id=decision.job_id,
         tenant=request.tenant,
         backend_id=decision.chosen.backend_id,
-        pqc_suite=ML_DSA_65,
+        pqc_suite=signature_suite(request.crypto_mode),
         crypto_mode=request.crypto_mode,
         calibration_snapshot_id=decision.chosen.calibration_snapshot_id,
         em_method=decision.chosen.forecast.method,
-        em_version=find_method(decision.chosen.forecast.method).version,
+        em_version=method.version,
         seed=request.seed,
         created_at=desk.now(),
         artifact_hash=artifact_hash(digests),
-        sdk_version=_sdk_version(),
+        sdk_version=sdk_version(),
         library_versions=_library_versions(decision.simulator),
         policy_digest=decision.policy_digest,
         request_sha256=request.sha256,
+        plugin_digests={
+            f"em-method/{method.name}": _source_digest(type(method).__module__),
+            f"engine/{request.engine}": _source_digest(type(simulator).__module__),
+        },
+        origin=Origin.SCHEDULED,
+        schema_version=SCHEMA_VERSION,
     )
+    return seal_run(desk, manifest, digests)
+
+
+def seal_run(desk: Desk, manifest: RunManifest, digests: Mapping[str, str]) -> tuple[bytes, int]:
+    """Sign and log a run's manifest, whoever ran it; returns its envelope and leaf index.
+
+    The one way to a stored manifest: it is stored with its proof, and only once it is logged.
+    """
+    sealer = desk.open_sealer()
     statement = build_run_manifest(manifest, digests)
-    envelope, index = sealer.seal("run-manifest", statement, anchor_audit=True)
-    desk.objects.put_once(proof_key(decision.job_id), sealer.proof(index, envelope))
-    desk.objects.put_once(manifest_key(decision.job_id), envelope)
+    mode = CryptoMode.parse(manifest.crypto_mode)
+    envelope, index = sealer.seal("run-manifest", statement, mode=mode, anchor_audit=True)
+    objects = desk.job_objects(manifest.tenant, manifest.job_id)
+    objects.put_sealed(envelope, sealer.proof(index, envelope))
     return envelope, index
 
 
-def _sdk_version() -> str:
+@cache
+def _source_digest(module: str) -> str:
+    """SHA-256 of the file that a plug-in's module comes from."""
+    found = find_spec(module)
+    if found is None or not found.origin:
+        raise RuntimeError(f"the plug-in {module} has no file")
+    return sha256_hex(Path(found.origin).read_bytes())
+
+
+def sdk_version() -> str:
+    """The version of this package."""
     try:
         return version("quantumai")
     except PackageNotFoundError:

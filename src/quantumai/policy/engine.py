@@ -51,8 +51,8 @@ def recommend(
     return tuple(sorted(forecasts, key=lambda f: -f.expected_fidelity / f.shot_multiplier))
 
 
-def policy_digest() -> str:
-    """SHA-256 over all that decides a forecast: version, methods and confidence table."""
+def policy_description() -> bytes:
+    """All that decides a forecast: version, methods, digest of the confidence table; canonical."""
     methods = {
         name: {"version": method.version, "params": dict(method.params)}
         for name, method in METHODS.items()
@@ -62,4 +62,9 @@ def policy_digest() -> str:
         "methods": methods,
         "confidence_sha256": confidence_digest(),
     }
-    return sha256_hex(canonical_json(described))
+    return canonical_json(described)
+
+
+def policy_digest() -> str:
+    """SHA-256 of `policy_description`."""
+    return sha256_hex(policy_description())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quantumai.circuits.circuit import Circuit
     from quantumai.jobs.replay import ReplayReport
     from quantumai.jobs.report import JobReport
-    from quantumai.provenance.report import VerificationReport
+    from quantumai.provenance.verification.report import VerificationReport
 
 
 def run(
