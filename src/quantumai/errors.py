@@ -96,6 +96,14 @@ class RateLimitedError(QuantumAIError):
         self.retry_after_s = retry_after_s
 
 
+class UnreachableError(QuantumAIError):
+    """A witness or a log that was asked over the network does not answer, or not as it should."""
+
+    code = "unreachable"
+    exit_code = 13
+    retryable = True
+
+
 class InsecureRefusedError(QuantumAIError):
     """An insecure stand-in was asked to work with QAI_ENV=production."""
 
@@ -116,6 +124,13 @@ class ArtefactError(EvidenceError):
     """An artefact is missing or is not the one that was signed."""
 
     code = "artefact"
+    exit_code = 4
+
+
+class ErasedError(EvidenceError):
+    """A tenant's data were erased: the key that opened them was destroyed."""
+
+    code = "erased"
     exit_code = 4
 
 

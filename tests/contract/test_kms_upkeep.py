@@ -15,8 +15,8 @@ from quantumai.keys.audit.entry import AuditEntry
 from quantumai.keys.management.built_in import LEDGER_PQC
 from quantumai.keys.management.records import KeyPurpose
 from quantumai.keys.management.states import KeyState
-from quantumai.provenance.commits import Leaf
-from quantumai.provenance.ledger import Ledger
+from quantumai.provenance.ledger.commits import Leaf
+from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.services import wiring
 from quantumai.services.kms.upkeep import running_upkeep, upkeep_once
 from tests.key_management import ALICE, BOB

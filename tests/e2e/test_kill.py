@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from quantumai.services.existing_home import home_exists
 from tests.e2e.qai_command import ROOT, TFIM, qai
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
@@ -29,6 +30,20 @@ def test_killed_while_the_home_is_made(tmp_path: Path) -> None:
     assert len(homes) > 5
     died_in = {check(copy, set(), run_again=True) for copy in homes}
     assert {"", "done"} <= died_in
+
+
+@pytest.mark.slow
+def test_killed_while_an_encrypted_home_is_made(tmp_path: Path) -> None:
+    """Among the writes are the wrapping key, the data key, ciphertexts and the maps to them."""
+    base = tmp_path / "base"
+    assert qai("objects", "init", "--encrypt", home=base).code == 0
+    homes = [home for home in killed(base, tmp_path / "homes", step=19) if home_exists(home)]
+    assert len(homes) > 5
+    died_in = {check(copy, set(), run_again=True) for copy in homes}
+    assert {"", "done"} <= died_in
+    for home in homes:
+        for key in (home / "objects" / "data-keys" / "local").iterdir():
+            assert key.name == "0000000001"  # whoever comes next goes on with what is there
 
 
 def killed(base: Path, folder: Path, step: int) -> list[Path]:

@@ -31,11 +31,12 @@ def list_all(as_json: AsJson = False) -> None:
             str(job.state),
             job.backend_id or "-",
             job.em_method or "-",
+            str(job.origin),
             job.failure_reason or "",
         )
         for job in jobs
     ]
-    headers = ("job", "created", "state", "backend", "method", "failure")
+    headers = ("job", "created", "state", "backend", "method", "origin", "failure")
     if not any(row[-1] for row in rows):
         headers, rows = headers[:-1], [row[:-1] for row in rows]  # type: ignore[assignment, misc]
     for line in table(headers, rows):
@@ -44,11 +45,16 @@ def list_all(as_json: AsJson = False) -> None:
 
 @app.command("show")
 def show_one(job: JobId, as_json: AsJson = False) -> None:
-    """One job: everything that was considered, the answer, and what was verified."""
+    """One job: everything that was considered, the answer, and what was verified.
+
+    Of a run that was only recorded: what its maker handed in, and what was verified.
+    """
     import msgspec
 
     from quantumai.cli.page import job_page
+    from quantumai.cli.recorded_page import recorded_page
     from quantumai.jobs.history import find_job
+    from quantumai.jobs.recorded_report import load_recorded_report
     from quantumai.jobs.report import load_report
     from quantumai.services.existing_home import open_existing_home
 
@@ -63,8 +69,15 @@ def show_one(job: JobId, as_json: AsJson = False) -> None:
             if summary.failure_reason:
                 show(f"Reason: {summary.failure_reason} ({summary.failure_code})")
             return
-        report = load_report(desk, summary.job_id)
+        if summary.origin == "recorded":
+            recorded = load_recorded_report(desk, summary)
+            page = recorded_page(recorded)
+            plain = msgspec.to_builtins(recorded)
+        else:
+            report = load_report(desk, summary.job_id)
+            page = job_page(report, everything=True)
+            plain = msgspec.to_builtins(report)
     if as_json:
-        show_json(msgspec.to_builtins(report))
+        show_json(plain)
     else:
-        show(job_page(report, everything=True))
+        show(page)

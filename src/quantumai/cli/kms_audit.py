@@ -14,8 +14,8 @@ from quantumai.cli.terminal import show, show_json, table, visible
 if TYPE_CHECKING:
     from quantumai.keys.audit.head import AuditHead
     from quantumai.keys.audit.verification import AuditReport, BadEntries
-    from quantumai.provenance.audit_anchor import AuditCheckpoint
-    from quantumai.provenance.sealing import Sealer
+    from quantumai.provenance.sealing.audit_anchor import AuditCheckpoint
+    from quantumai.provenance.sealing.sealer import Sealer
     from quantumai.services.wiring import Home
 
 app = group("The log of every call to the KMS.")

@@ -15,7 +15,7 @@ from quantumai.errors import BadInputError, ConflictError
 
 if TYPE_CHECKING:
     from quantumai.keys.management.records import Signed
-    from quantumai.provenance.dsse import Envelope
+    from quantumai.provenance.statements.dsse import Envelope
 
 SIGNATURE_INVALID = 1
 # The longest signature (SLH-DSA-SHA2-256f) has 49,856 bytes, the longest key in PEM 3,700.
@@ -146,7 +146,7 @@ def _signed_statement(
     opened: OpenedKeys, name: str, stream: BinaryIO, predicate_type: str | None
 ) -> tuple[tuple[Signed, ...], Envelope]:
     from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE
-    from quantumai.provenance.dsse import envelope_of
+    from quantumai.provenance.statements.dsse import envelope_of
 
     payload = stream.read(_IN_ONE_PIECE_BYTES + 1)
     kind = _predicate_type(payload) if predicate_type is None else predicate_type

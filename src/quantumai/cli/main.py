@@ -13,7 +13,23 @@ from typing import Annotated, TextIO
 
 import typer
 
-from quantumai.cli import backends, doctor, jobs, kms, ledger, manifest, replay, run, trust
+from quantumai.cli import (
+    backends,
+    counter_sign,
+    doctor,
+    jobs,
+    kms,
+    ledger,
+    ledger_anchor,
+    ledger_attest,
+    manifest,
+    objects,
+    replay,
+    run,
+    trust,
+    verify_all,
+    witness,
+)
 from quantumai.cli.terminal import (
     OutputError,
     ReaderGoneError,
@@ -37,6 +53,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+manifest.app.command("counter-sign")(counter_sign.counter_sign)
+ledger.app.command("anchor")(ledger_anchor.anchor)
+ledger.app.command("attest")(ledger_attest.attest)
+ledger.app.command("check-attestation")(ledger_attest.check_attestation)
 app.command("run")(run.run)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(backends.app, name="backends")
@@ -44,7 +64,10 @@ app.add_typer(manifest.app, name="manifest")
 app.command("replay")(replay.replay)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(trust.app, name="trust")
+app.add_typer(witness.app, name="witness")
 app.add_typer(kms.app, name="kms")
+app.add_typer(objects.app, name="objects")
+app.command("verify-all")(verify_all.verify_all)
 app.command("doctor")(doctor.doctor)
 
 

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from quantumai.bounded_reading import shown_path
+from quantumai.bounded_reading import read_bounded, shown_path
 from quantumai.cli.terminal import OutputError
 from quantumai.errors import BadInputError
 
@@ -44,6 +44,36 @@ def write_file(path: Path, data: bytes, what: str, mode: int = 0o644) -> None:
             f"cannot write {what} {shown_path(path)}: {error.strerror}",
             hint="make room, or give another --out, and run the command again",
         ) from None
+
+
+def write_new_file(path: Path, data: bytes, what: str) -> None:
+    """Put `data` at `path` where nothing is, all of it or nothing; a file that is there stays.
+
+    One that holds just `data` already is as good. Raises `BadInputError` for any other, and
+    `OutputError` where writing fails.
+    """
+    from quantumai.storage.durable_files import create_file
+
+    require_writable(path, what)
+    if path.exists() and not path.is_file():  # such as /dev/null
+        return write_file(path, data, what)
+    try:
+        created = create_file(path, data)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {what} {shown_path(path)}: {error.strerror}",
+            hint="make room, or give another --out, and run the command again",
+        ) from None
+    if not created and not _holds(path, data, what):
+        raise BadInputError(
+            f"cannot write {what} {shown_path(path)}: another file is there",
+            hint="give another --out",
+        )
+    return None
+
+
+def _holds(path: Path, data: bytes, what: str) -> bool:
+    return path.stat().st_size == len(data) and read_bounded(path, len(data), what) == data
 
 
 def _why_not(path: Path, inputs: tuple[Path, ...]) -> str:

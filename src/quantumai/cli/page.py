@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from quantumai.cli.terminal import heading, table, visible, wrapped
 
@@ -146,16 +146,21 @@ def _values(report: JobReport) -> Iterator[str]:
 
 def _evidence(report: JobReport) -> Iterator[str]:
     yield heading("verified" if report.verified else "NOT VERIFIED")
-    for check in report.checks:
-        status = {"ok": "ok", "failed": "FAILED"}.get(str(check["status"]), "not checked")
-        first, *rest = wrapped(str(check["detail"]), " " * 28)
-        yield f"  {status:<11}  {check['name']:<11}  {first.lstrip()}"
-        yield from rest
+    yield from check_lines(report.checks)
     yield ""
     yield f"  Job:          {report.job_id}"
     yield f"  Manifest:     {report.manifest_path}"
     yield f"  Verify again: qai manifest verify {report.job_id}"
     yield f"  Replay:       qai replay {report.job_id}"
+
+
+def check_lines(checks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The checks of a verification, as its JSON has them: outcome, name and detail."""
+    for check in checks:
+        status = {"ok": "ok", "failed": "FAILED"}.get(str(check["status"]), "not checked")
+        first, *rest = wrapped(str(check["detail"]), " " * 28)
+        yield f"  {status:<11}  {check['name']:<11}  {first.lstrip()}"
+        yield from rest
 
 
 def _ratio(value: float, base: float) -> float:

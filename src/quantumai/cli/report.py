@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantumai.cli.page import SIMULATED, why_lost
 from quantumai.cli.svg import Bar, Dot, Point, bar_chart, dot_chart, scatter_chart
-from quantumai.provenance.dsse import parse_envelope
-from quantumai.provenance.run_manifest import flat_view
+from quantumai.provenance.manifest.views import flat_view
+from quantumai.provenance.statements.dsse import parse_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

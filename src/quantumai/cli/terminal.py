@@ -49,6 +49,21 @@ def show(text: str = "") -> None:
         raise unwritable(error) from None
 
 
+def show_bytes(data: bytes) -> None:
+    """Put exactly `data`, which is UTF-8, on stdout, as into a file; errors as of `show`."""
+    try:
+        sys.stdout.flush()
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:  # a caller who collects text
+            sys.stdout.write(data.decode())
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+    except OSError as error:
+        raise unwritable(error) from None
+
+
 def unwritable(error: OSError) -> OutputError:
     """The error for a stdout that takes nothing, such as a full disk."""
     hint = "what the command did is done; `qai jobs list` shows the jobs"

@@ -22,6 +22,7 @@ from quantumai.canonical import canonical_json
 from quantumai.errors import KeyUnavailableError, QuantumAIError
 from quantumai.services.existing_home import home_exists
 from quantumai.services.home_aws_kms import read_home
+from quantumai.services.home_objects import read_home_objects
 from quantumai.services.home_token import has_token
 from quantumai.services.wiring import (
     Home,
@@ -29,11 +30,12 @@ from quantumai.services.wiring import (
     home_root,
     open_aws_keys,
     open_home,
+    open_objects,
     open_token_keys,
 )
 
 if TYPE_CHECKING:
-    from quantumai.provenance.sealing import Sealer
+    from quantumai.provenance.sealing.sealer import Sealer
 
 
 class State(StrEnum):
@@ -68,6 +70,7 @@ def examine(environment: Mapping[str, str]) -> tuple[Finding, ...]:
         _engines,
         lambda: _calibrations(root),
         lambda: _keys(environment),
+        lambda: _objects(root),
         lambda: _home(root, environment),
     )
     return tuple(finding for part in parts for finding in part())
@@ -148,6 +151,17 @@ def _aws_keys(root: Path) -> Finding:
     except QuantumAIError as error:
         return Finding(subject, State.BROKEN, str(error), error.hint)
     return Finding(subject, State.OK, f"aliases {found.prefix}; {provider.validation}")
+
+
+def _objects(root: Path) -> Iterator[Finding]:
+    try:
+        place = read_home_objects(root)
+        if place.kind == "s3":  # a folder is looked at with its home
+            open_objects(root, place).exists("ledger/checkpoint")
+    except QuantumAIError as error:
+        yield _broken("objects", error)
+    else:
+        yield Finding("objects", State.OK, "; ".join(place.described().values()))
 
 
 def _soft_keys(environment: Mapping[str, str]) -> Finding:

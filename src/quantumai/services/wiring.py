@@ -3,7 +3,7 @@
 Settings: QAI_HOME (state folder, default ~/.quantumai), QAI_ENV ("production" refuses insecure
 stand-ins), QAI_PASSPHRASE_FILE (file with the passphrase of the soft keys). A home with a
 `token/token.toml` keeps its keys in that token, one with an `aws-kms.toml` in AWS KMS, others keep
-soft keys.
+soft keys. A home with an `objects.toml` keeps its objects where that says, others in a folder.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from quantumai.bounded_reading import read_bounded
 from quantumai.errors import BadInputError, KeyUnavailableError, StorageError
+from quantumai.services.home_objects import read_home_objects
+from quantumai.storage.file_lease import FileLease
 from quantumai.storage.local_objects import LocalObjects
 from quantumai.storage.migration import sqlite_url
 from quantumai.storage.run_locks import RunLocks
@@ -30,12 +32,19 @@ if TYPE_CHECKING:
     from quantumai.keys.management.kms import Kms
     from quantumai.keys.providers.pkcs11 import Pkcs11Keys
     from quantumai.keys.providers.port import KeyProvider
-    from quantumai.provenance.sealing import Sealer
+    from quantumai.provenance.sealing.sealer import Sealer
+    from quantumai.provenance.sealing.tenant_cipher import TenantCipher
     from quantumai.scheduler.planner import FleetMember
     from quantumai.services.home_aws_kms import HomeAwsKms
+    from quantumai.services.home_objects import HomeObjects
+    from quantumai.storage.objects import ObjectStore
 
 DEFAULT_HOME = "~/.quantumai"
 _MAX_PASSPHRASE_BYTES = 4096
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -44,15 +53,18 @@ class Home:
 
     root: Path
     database: SqlDatabase
-    objects: LocalObjects
+    objects: ObjectStore
+    encrypts: bool
     open_kms: Callable[[], Kms]
     open_sealer: Callable[[], Sealer]
-    connections: list[SqlDatabase]
+    open_cipher: Callable[[], TenantCipher]
+    to_close: list[_Closable]
 
     def desk(self) -> Desk:
         """The ports for jobs; jobs that a dead process left are marked failed first."""
         from quantumai.jobs.desk import Desk
         from quantumai.jobs.recovery import fail_interrupted
+        from quantumai.services.home_witnesses import home_witnesses
 
         desk = Desk(
             database=self.database,
@@ -63,6 +75,9 @@ class Home:
             open_fleet=self.fleet,
             open_sealer=self.open_sealer,
             open_simulator=open_simulator,
+            open_cipher=self.open_cipher,
+            encrypts=self.encrypts,
+            is_witnessed=bool(home_witnesses(self.root).witnesses),
         )
         fail_interrupted(desk)
         return desk
@@ -79,16 +94,20 @@ class Home:
     def look_at_sealer(self) -> Sealer | None:
         """What was sealed, to be read only: nothing is made or appended; None if nothing was."""
         from quantumai.jobs.history import leaves_handed_out
-        from quantumai.provenance.onlooker import look_at_sealer
+        from quantumai.provenance.sealing.onlooker import look_at_sealer
+        from quantumai.services.home_witnesses import home_witnesses
 
         keys = self.open_kms().internal()
         least_size = leaves_handed_out(self.database)
-        return look_at_sealer(keys, self.objects, utc_now, least_size=least_size)
+        witnesses = home_witnesses(self.root).trust()
+        return look_at_sealer(
+            keys, self.objects, utc_now, least_size=least_size, witnesses=witnesses
+        )
 
     def close(self) -> None:
-        """Give the database connections back."""
-        for connection in self.connections:
-            connection.close()
+        """Complete the ledger's caches and give the database connections back."""
+        for opened in reversed(self.to_close):
+            opened.close()
 
     def __enter__(self) -> Home:
         return self
@@ -128,15 +147,15 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
             f"cannot make the home {folder}: {error.strerror}", hint="set QAI_HOME to a folder"
         ) from None
     database_path = folder / "quantumai.db"
-    lost = not database_path.exists() or database_path.stat().st_size == 0
-    if lost and (folder / "objects").exists():
+    place = read_home_objects(folder)
+    objects = open_objects(folder, place)
+    if _is_lost(database_path) and _has_objects(folder, place, objects):
         raise StorageError(
             f"the home {folder} has objects but its database quantumai.db is gone",
             hint="restore it from a backup, or set QAI_HOME to a new folder",
         )
-    objects = LocalObjects(folder / "objects")
     database = open_database(sqlite_url(database_path))
-    connections = [database]
+    to_close: list[_Closable] = [database]
 
     @cache
     def open_home_kms() -> Kms:
@@ -144,18 +163,60 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
 
         token_keys = database.select("kms_keys", {"provider": "pkcs11"}, limit=1)
         providers = open_providers(folder, settings, has_token_keys=bool(token_keys))
-        connections.append(open_database(sqlite_url(database_path)))
-        return open_kms(database, providers, utc_now, audit_database=connections[-1])
+        to_close.append(audit := open_database(sqlite_url(database_path)))
+        return open_kms(database, providers, utc_now, audit_database=audit)
 
     @cache
     def open_home_sealer() -> Sealer:
         from quantumai.jobs.history import leaves_handed_out
-        from quantumai.provenance.sealing import open_sealer
+        from quantumai.provenance.sealing.sealer import open_sealer
+        from quantumai.services.home_witnesses import home_witnesses
 
-        keys = open_home_kms().internal()
-        return open_sealer(keys, objects, utc_now, least_size=leaves_handed_out(database))
+        keys, least_size = open_home_kms().internal(), leaves_handed_out(database)
+        # All who write to a home share its database, hence its machine.
+        lease = FileLease(folder / "ledger.lease")
+        witnesses = home_witnesses(folder).trust()
+        sealer = open_sealer(
+            keys, objects, utc_now, least_size=least_size, lease=lease, witnesses=witnesses
+        )
+        to_close.append(sealer.ledger)
+        return sealer
 
-    return Home(folder, database, objects, open_home_kms, open_home_sealer, connections)
+    @cache
+    def open_home_cipher() -> TenantCipher:
+        from quantumai.provenance.sealing.tenant_cipher import TenantCipher
+
+        return TenantCipher(objects, lambda tenant: open_home_kms().wrapping_key(tenant))
+
+    return Home(
+        root=folder,
+        database=database,
+        objects=objects,
+        encrypts=place.encrypt,
+        open_kms=open_home_kms,
+        open_sealer=open_home_sealer,
+        open_cipher=open_home_cipher,
+        to_close=to_close,
+    )
+
+
+def open_objects(root: Path, place: HomeObjects) -> ObjectStore:
+    """The objects of the home `root`, where its file says; nothing is asked of a bucket yet."""
+    if place.kind == "local":
+        return LocalObjects(root / "objects")
+    from quantumai.storage.s3_objects import S3Objects
+
+    return S3Objects(place.s3_settings(), utc_now)
+
+
+def _is_lost(database: Path) -> bool:
+    return not database.exists() or database.stat().st_size == 0
+
+
+def _has_objects(root: Path, place: HomeObjects, objects: ObjectStore) -> bool:
+    if place.kind == "local":
+        return (root / "objects").exists()
+    return any(True for _ in objects.keys("ledger/commits/"))
 
 
 def open_token_keys(root: Path) -> Pkcs11Keys:

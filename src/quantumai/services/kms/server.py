@@ -10,7 +10,7 @@ from quantumai.errors import BadInputError, StorageError
 from quantumai.services.kms.slow_heads import connection_protocol
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
     from uvicorn import Server
 
 # Longer than what clients keep a connection for, so that it is they who close it.
@@ -21,7 +21,7 @@ _BACKLOG = 1024
 _MAX_HEADER_BYTES = 96 * 1024
 
 
-def make_server(app: FastAPI) -> Server:
+def make_server(app: Starlette) -> Server:
     """A server for `app` that logs no requests: the audit log is their record."""
     from uvicorn import Config, Server
 

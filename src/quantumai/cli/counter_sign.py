@@ -1,0 +1,52 @@
+"""`qai manifest counter-sign`: vouch again for an old manifest, under today's keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantumai.cli.options import AsJson, JobId
+from quantumai.cli.terminal import show, show_json
+from quantumai.errors import BadInputError
+
+ENVELOPE, PROOF = "counter-signature.json", "counter-signature.proof"
+
+
+def counter_sign(
+    job: JobId,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where its two files go.")],
+    crypto_mode: Annotated[
+        str, typer.Option(metavar="MODE", help="The crypto mode to sign in.")
+    ] = "pqc-required",
+    as_json: AsJson = False,
+) -> None:
+    """Sign and log that a job's manifest verifies now; the manifest itself is not touched."""
+    from quantumai.crypto_mode import CryptoMode
+    from quantumai.jobs.counter_signing import counter_sign_job
+    from quantumai.jobs.history import find_job
+    from quantumai.services.existing_home import open_existing_home
+
+    mode = CryptoMode.parse(crypto_mode)
+    paths = [folder / ENVELOPE, folder / PROOF]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [path for path in paths if path.exists()]
+    except OSError as error:
+        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
+    if taken:
+        raise BadInputError(f"{taken[0]} is there already", hint="name another folder")
+    with open_existing_home() as home:
+        desk = home.desk()
+        made = counter_sign_job(desk, find_job(desk, job).job_id, mode)
+    try:
+        for path, data in zip(paths, (made.envelope, made.proof), strict=True):
+            path.write_bytes(data)
+    except OSError as error:
+        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
+    if as_json:
+        show_json({"files": [str(path) for path in paths]})
+        return
+    show(f"{ENVELOPE} and {PROOF} in {folder}")
+    show(f"verify with: qai manifest verify MANIFEST --counter-signature {paths[0]}")

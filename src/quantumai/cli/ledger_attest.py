@@ -1,0 +1,155 @@
+"""`qai ledger attest` and `check-attestation`: signed, logged statements about files."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantumai.bounded_reading import open_regular, read_bounded, shown_path
+from quantumai.cli.options import AsJson
+from quantumai.cli.output_file import write_new_file
+from quantumai.cli.terminal import show, show_json
+from quantumai.errors import BadInputError
+
+if TYPE_CHECKING:
+    from quantumai.provenance.verification.report import VerificationReport
+
+_MOST_BYTES = 8 << 20
+_SUFFIXES = ("attestation.json", "attestation.proof")
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files themselves.")]
+
+
+def attest(
+    files: Files,
+    kind: Annotated[str, typer.Option(metavar="KIND", help="model, nightly-snapshot or release.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the attestation and its proof go.")
+    ] = Path(),
+    crypto_mode: Annotated[
+        str, typer.Option(metavar="MODE", help="The crypto mode to sign in.")
+    ] = "pqc-required",
+    as_json: AsJson = False,
+) -> None:
+    """Sign and log the SHA-256 of files; their names are signed, their contents stay here."""
+    from quantumai.crypto_mode import CryptoMode
+    from quantumai.jobs.attesting import attest_files
+    from quantumai.provenance.manifest.attestation import KINDS
+    from quantumai.services.wiring import open_home
+
+    mode = CryptoMode.parse(crypto_mode)
+    if kind not in KINDS:
+        raise BadInputError(f"unknown kind {kind[:40]!r}", hint=f"use one of: {', '.join(KINDS)}")
+    digests = _digests(files)
+    targets = _free_targets(out, kind)
+    with open_home() as home:
+        made = attest_files(home.desk(), kind, digests, mode)
+    for path, data in zip(targets, (made.envelope, made.proof), strict=True):
+        write_new_file(path, data, "the attestation")
+    if as_json:
+        written = [str(path) for path in targets]
+        show_json({"kind": kind, "files": digests, "leaf_index": made.index, "written": written})
+        return
+    show(f"{len(digests)} files attested as {kind}: leaf {made.index} of the ledger")
+    show(f"verify with: qai ledger check-attestation {shown_path(targets[0])} --trust FILE")
+
+
+def check_attestation(
+    attestation: Annotated[Path, typer.Argument(metavar="ATTESTATION", help="Its JSON file.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="Default: those beside it that it names."),
+    ] = None,
+    trust: Annotated[Path | None, typer.Option(metavar="FILE", help="The keys to believe.")] = None,
+    proof: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: the .proof beside it.")
+    ] = None,
+    allow_unchecked: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A check that may lack evidence. Repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an attestation offline: files, signature, ledger; exit codes as of manifest verify."""
+    from quantumai.provenance.manifest.attestation import verify_attestation
+    from quantumai.provenance.verification.trust import TrustFile
+
+    envelope = read_bounded(attestation, _MOST_BYTES, "the attestation")
+    sibling = attestation.with_suffix(".proof")
+    proof = proof or (sibling if sibling.exists() else None)
+    report = verify_attestation(
+        envelope,
+        _digests(files or _named_beside(attestation, envelope)),
+        read_bounded(proof, _MOST_BYTES, "the proof") if proof else None,
+        TrustFile.parse(read_bounded(trust, _MOST_BYTES, "the trust file")) if trust else None,
+        allow_unchecked=frozenset(allow_unchecked or ()),
+    )
+    _show_report(report, as_json)
+    raise typer.Exit(int(report.exit_code))
+
+
+def _digests(files: Sequence[Path]) -> dict[str, str]:
+    """File name -> SHA-256 hex; a file of any size is read in pieces."""
+    digests: dict[str, str] = {}
+    for file in files:
+        name = unicodedata.normalize("NFC", file.name)
+        if name in digests:
+            raise BadInputError(
+                f"two files are called {shown_path(name)}", hint="rename one: names are signed"
+            )
+        digests[name] = _sha256_of(file)
+    return digests
+
+
+def _sha256_of(file: Path) -> str:
+    import hashlib
+
+    digest = hashlib.sha256()
+    with open_regular(file, "the file") as stream:
+        try:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+        except OSError as error:
+            raise BadInputError(f"cannot read {shown_path(file)}: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def _free_targets(folder: Path, kind: str) -> list[Path]:
+    targets = [folder / f"{kind}.{suffix}" for suffix in _SUFFIXES]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [path for path in targets if path.exists()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInputError(f"cannot write to {shown_path(folder)}: {reason}") from None
+    if taken:
+        raise BadInputError(
+            f"{shown_path(taken[0])} is there already", hint="name another folder with --out"
+        )
+    return targets
+
+
+def _named_beside(attestation: Path, envelope: bytes) -> list[Path]:
+    """The attested files that lie beside the attestation; a name that is a path is not followed."""
+    from quantumai.provenance.manifest.attestation import parse_attestation
+    from quantumai.provenance.statements.dsse import parse_envelope
+
+    try:
+        statement, _ = parse_attestation(parse_envelope(envelope))
+    except BadInputError:
+        return []  # the verification says what is wrong with it
+    named = (attestation.with_name(name) for name in statement.digests if Path(name).name == name)
+    return [path for path in named if path.exists()]
+
+
+def _show_report(report: VerificationReport, as_json: bool) -> None:
+    if as_json:
+        show_json(report.as_json())
+        return
+    for check in report.checks:
+        outcome = {"ok": "ok", "failed": "FAILED"}.get(check.status, "not checked")
+        show(f"{outcome:<11}  {check.name:<11}  {check.detail}")
+    show("verified" if report.verified else f"NOT verified (exit code {int(report.exit_code)})")

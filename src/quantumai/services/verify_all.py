@@ -1,0 +1,225 @@
+"""Verifying a whole home: ledger, keys, audit log, objects, jobs and the rows about them.
+
+Nothing is made, signed or appended on the way; caches of the ledger that were damaged are told, and
+mended as by any reader. With a trust file that was kept elsewhere the home has to be the one that
+it speaks of; without, a home can only agree with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from quantumai.backends.catalogue import load_catalogue
+from quantumai.errors import ErasedError, NotFoundError, QuantumAIError
+from quantumai.jobs.desk import Desk
+from quantumai.jobs.evidence import manifest_bytes, proof_bytes, verify_job
+from quantumai.jobs.object_check import object_problems
+from quantumai.jobs.row_check import backend_problems, job_row_problems
+from quantumai.jobs.states import JobState
+from quantumai.keys.audit.verification import verify_log
+from quantumai.keys.management.built_in import AUTHORITY
+from quantumai.keys.management.self_check import key_problems
+from quantumai.provenance.key_history.register_check import register_problems
+from quantumai.provenance.ledger.checkpoint import verify_checkpoint
+from quantumai.provenance.ledger.proof import LedgerProof
+from quantumai.provenance.sealing.sealer import Sealer
+from quantumai.provenance.verification.report import Outcome
+from quantumai.provenance.verification.trust import TrustFile
+from quantumai.services.existing_home import DATABASE, open_existing_home
+from quantumai.services.wiring import Home, catalogue_path
+from quantumai.storage.sqlite_check import sqlite_problems
+
+
+class _Looked:
+    """The home that is looked at, and what is opened of it once for all parts."""
+
+    def __init__(self, home: Home, trust: TrustFile | None) -> None:
+        self.home, self.trust = home, trust
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """A sealer that only looks, the same for all: it remembers the damage that it met."""
+        found = self.home.look_at_sealer()
+        if found is None:
+            raise NotFoundError("nothing was sealed in this home yet", hint="run a job first")
+        return found
+
+    @cached_property
+    def desk(self) -> Desk:
+        sealer = self.sealer
+        return replace(self.home.desk(), open_sealer=lambda: sealer)
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """One part of the home: its name, how much was looked at, and what is wrong."""
+
+    name: str
+    looked_at: str
+    problems: tuple[str, ...]
+
+
+def verify_home(root: Path | None = None, trust: TrustFile | None = None) -> tuple[PartReport, ...]:
+    """All parts in order; the home holds if none has a problem.
+
+    Damage never raises: it is what is looked for. Raises `NotFoundError` where there is no home.
+    """
+    try:
+        home = open_existing_home(root)
+    except NotFoundError:
+        raise
+    except QuantumAIError as error:
+        return (PartReport("home", "it cannot be opened", (str(error),)),)
+    with home:
+        looked = _Looked(home, trust)
+        return tuple(_guarded(name, part, looked) for name, part in _PARTS)
+
+
+_Part = Callable[[_Looked], tuple[str, Iterator[str]]]
+
+
+def _guarded(name: str, part: _Part, looked: _Looked) -> PartReport:
+    problems: list[str] = []
+    looked_at = ""
+    try:
+        looked_at, found = part(looked)
+        problems += found
+    except (QuantumAIError, ValueError, KeyError, TypeError) as error:
+        # Damaged rows can break any reader of theirs; that is a finding like others.
+        problems.append(str(error) or type(error).__name__)
+    return PartReport(name, looked_at, tuple(problems))
+
+
+def _database(looked: _Looked) -> tuple[str, Iterator[str]]:
+    return "the file and its schema", sqlite_problems(looked.home.root / DATABASE)
+
+
+def _trust(looked: _Looked) -> tuple[str, Iterator[str]]:
+    trust = looked.trust
+    if trust is None:
+        return "no trust file was given: the home can only agree with itself", iter(())
+    return f"trust file {trust.fingerprint()}", _differences(looked.sealer, trust)
+
+
+def _differences(sealer: Sealer, trust: TrustFile) -> Iterator[str]:
+    own = sealer.export_trust(trust.least_crypto_mode)
+    if own.ledger != trust.ledger:
+        yield "the ledger is not the one that the trust file names"
+    # A void one too: it was the home's own when the trust file was made.
+    authorities = {v.public_key for v in sealer.keys.every_version() if v.name == AUTHORITY}
+    if not set(trust.authority_keys) <= authorities:
+        yield "an authority of the trust file is not that of this home"
+    if trust.root is not None and own.root != trust.root:
+        yield "the root of the trust file is not that of this home"
+    known = {key.key_id: key for key in own.statement_keys}
+    for key in trust.statement_keys:
+        found, name = known.get(key.key_id), f"statement key {key.key_id[:16]}"
+        if found is None or found.public_key != key.public_key:
+            yield f"{name} of the trust file is not one of this home"
+        elif found.valid_from_index != key.valid_from_index:
+            yield f"{name} counts from another leaf than the trust file says"
+
+
+def _ledger(looked: _Looked) -> tuple[str, Iterator[str]]:
+    sealer = looked.sealer
+    return f"{sealer.ledger.size()} leaves", iter(sealer.verify_ledger())
+
+
+def _keys(looked: _Looked) -> tuple[str, Iterator[str]]:
+    parts = looked.home.open_kms().parts
+    return f"{len(parts.register.all())} keys", key_problems(parts)
+
+
+def _register(looked: _Looked) -> tuple[str, Iterator[str]]:
+    sealer = looked.sealer
+    events = sealer.key_events()
+    return f"{len(events)} key events", register_problems(sealer.keys, events)
+
+
+def _audit(looked: _Looked) -> tuple[str, Iterator[str]]:
+    log = looked.home.open_kms().parts.audit
+    heads = [anchored.checkpoint.head for anchored in looked.sealer.audit_anchor.anchored()]
+    report = verify_log(log.entries(0, log.size() - 1), heads)
+    bad = report.bad
+    found = [] if bad is None else [f"entries {bad.first} to {bad.last} {bad.fault}: {bad.detail}"]
+    return f"{report.size} entries, {report.compared} anchored heads", iter(found)
+
+
+def _objects(looked: _Looked) -> tuple[str, Iterator[str]]:
+    jobs = {row["job_id"] for row in looked.home.database.select("jobs")}
+    return "every object beside the ledger", object_problems(looked.home.objects, jobs)
+
+
+def _jobs(looked: _Looked) -> tuple[str, Iterator[str]]:
+    rows = looked.home.database.select("jobs")
+    done = [row for row in rows if row["state"] == JobState.DONE]
+    erased = sum(_is_erased(looked.desk, row["job_id"]) for row in done)
+    told = f", {erased} of them erased" if erased else ""
+    return f"{len(rows)} jobs, {len(done)} with a manifest{told}", _job_problems(looked)
+
+
+def _is_erased(desk: Desk, job_id: str) -> bool:
+    try:
+        manifest_bytes(desk, job_id)
+    except ErasedError:
+        return True
+    except QuantumAIError:
+        return False
+    return False
+
+
+def _job_problems(looked: _Looked) -> Iterator[str]:
+    desk = looked.desk
+    for row in looked.home.database.select("jobs"):
+        yield from job_row_problems(desk, row)
+        if row["state"] == JobState.DONE:
+            yield from _manifest_problems(desk, row["job_id"], looked.trust)
+    stray = {row["job_id"] for row in looked.home.database.select("manifests")}
+    stray -= {row["job_id"] for row in looked.home.database.select("jobs")}
+    yield from (f"the manifest of job {job_id} belongs to no job" for job_id in sorted(stray))
+
+
+def _manifest_problems(desk: Desk, job_id: str, trust: TrustFile | None) -> Iterator[str]:
+    try:
+        report = verify_job(desk, job_id, trust)
+        for check in report.checks:
+            allowed = check.name in report.unchecked
+            if check.status is not Outcome.OK and not allowed:
+                yield f"job {job_id}: {check.name}: {check.detail}"
+        yield from _unsigned_parts(desk, job_id)
+    except ErasedError:
+        return  # told by the part's heading
+    except QuantumAIError as error:
+        yield f"job {job_id}: {error}"
+
+
+def _unsigned_parts(desk: Desk, job_id: str) -> Iterator[str]:
+    """A signature line that a verifier may skip, since it knows no such key, is still ours."""
+    keys = desk.open_sealer().ledger.signer.verifier_keys()
+    proof = LedgerProof.parse(proof_bytes(desk, job_id))
+    if len(verify_checkpoint(proof.checkpoint, keys)[1]) != len(keys):
+        yield f"job {job_id}: the proof's checkpoint is not signed by all of the ledger's keys"
+
+
+def _backends(looked: _Looked) -> tuple[str, Iterator[str]]:
+    catalogue = {
+        entry.backend_id: entry for entry in load_catalogue(catalogue_path(looked.home.root))
+    }
+    rows = looked.home.database.select("backends")
+    return f"{len(rows)} backends", backend_problems(looked.desk, catalogue)
+
+
+_PARTS: tuple[tuple[str, _Part], ...] = (
+    ("database", _database),
+    ("ledger", _ledger),
+    ("trust", _trust),
+    ("keys", _keys),
+    ("register", _register),
+    ("audit", _audit),
+    ("objects", _objects),
+    ("jobs", _jobs),
+    ("backends", _backends),
+)

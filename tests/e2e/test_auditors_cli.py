@@ -1,0 +1,161 @@
+"""What an auditor does at the command line beyond one manifest: trust, freshness, whole homes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.qai_command import TFIM, Ended, qai
+
+RUN = ("run", TFIM, "--observable", "ZZIIII", "--shots", 200, "--json")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a job in each crypto mode."""
+    folder = tmp_path_factory.mktemp("home") / "qai"
+    for mode in ("classical", "hybrid", "pqc-preferred", "pqc-required"):
+        done = qai(*RUN, "--crypto-mode", mode, home=folder)
+        assert done.code == 0, done.err
+    return folder
+
+
+def job_in(home: Path, mode: str) -> str:
+    for listed in qai("jobs", "list", "--json", home=home).json:
+        job_id = str(listed["job_id"])
+        if qai("manifest", "show", job_id, home=home).json["crypto_mode"] == mode:
+            return job_id
+    raise AssertionError(mode)
+
+
+def trust_file(home: Path, to: Path, *options: object) -> Path:
+    assert qai("trust", "export", "--out", to, *options, home=home).code == 0
+    return to
+
+
+def outcome(ended: Ended, name: str) -> str:
+    return next(str(c["status"]) for c in ended.json["checks"] if c["name"] == name)
+
+
+def test_each_mode_signs_with_what_it_says(home: Path) -> None:
+    for mode, suite, signatures in (
+        ("classical", "Ed25519", 1),
+        ("hybrid", "ML-DSA-65:Ed25519", 2),
+        ("pqc-preferred", "ML-DSA-65:Ed25519", 2),
+        ("pqc-required", "ML-DSA-65", 1),
+    ):
+        view = qai("manifest", "show", job_in(home, mode), home=home).json
+        assert (view["pqc_suite"], 1 + len(view["signatures"])) == (suite, signatures)
+
+
+def test_a_stricter_mode_for_one_tenant(home: Path, tmp_path: Path) -> None:
+    job = job_in(home, "hybrid")
+    for tenant, code in (("local=pqc-required", 9), ("acme=pqc-required", 0)):
+        file = trust_file(
+            home, tmp_path / tenant, "--least-crypto-mode", "hybrid", "--tenant", tenant
+        )
+        assert qai("manifest", "verify", job, "--trust", file, home=home).code == code
+    shown = qai("trust", "show", tmp_path / "acme=pqc-required", "--json", home=None).json
+    assert shown["trust_file"]["tenants"] == {"acme": "pqc-required"}
+    for bad in ("local", "=hybrid", "local=", "local=none"):
+        assert qai("trust", "export", "--tenant", bad, home=home).code == 2
+    assert qai("trust", "export", "--quorum", 1, home=home).code == 2
+
+
+def test_a_classical_manifest_is_anchored_again(home: Path, tmp_path: Path) -> None:
+    job = job_in(home, "classical")
+    strict = trust_file(home, tmp_path / "trust.json")
+    evidence = tmp_path / "evidence"
+    assert qai("manifest", "export", job, evidence, home=home).code == 0
+    command = ("manifest", "verify", evidence / "manifest.json", "--trust", strict)
+    assert qai(*command, home=None).code == 5
+    made = qai("manifest", "counter-sign", job, tmp_path / "later", home=home)
+    assert made.code == 0, made.err
+    counter = ("--counter-signature", tmp_path / "later" / "counter-signature.json")
+    assert qai(*command, *counter, home=None).code == 0
+    assert qai("manifest", "verify", job, "--trust", strict, *counter, home=home).code == 0
+    # Of another job it says nothing.
+    other = job_in(home, "pqc-required")
+    assert qai("manifest", "verify", other, "--trust", strict, *counter, home=home).code == 3
+    assert qai("manifest", "counter-sign", job, tmp_path / "later", home=home).code == 2
+
+
+def test_freshness_by_a_checkpoint_that_was_kept(home: Path, tmp_path: Path) -> None:
+    job = job_in(home, "pqc-required")
+    strict = trust_file(home, tmp_path / "trust.json")
+    kept = tmp_path / "checkpoint"
+    shutil.copy(home / "objects/ledger/checkpoint", kept)
+    plain = qai("manifest", "verify", job, "--trust", strict, "--json", home=home)
+    assert (plain.code, outcome(plain, "freshness")) == (0, "not-checked")
+    known = ("--trust", strict, "--remembered", kept, "--json")
+    held = qai("manifest", "verify", job, *known, home=home)
+    assert (held.code, outcome(held, "freshness")) == (0, "ok")
+    # On another machine the ledger's tiles have to come along.
+    evidence, log = tmp_path / "evidence", tmp_path / "log"
+    assert qai("manifest", "export", job, evidence, home=home).code == 0
+    assert qai("ledger", "export", log, home=home).code == 0
+    file = evidence / "manifest.json"
+    alone = qai("manifest", "verify", file, *known, home=None)
+    assert (alone.code, outcome(alone, "freshness")) == (8, "not-checked")
+    both = qai("manifest", "verify", file, *known, "--ledger", log, home=None)
+    assert (both.code, outcome(both, "freshness")) == (0, "ok")
+    kept.write_bytes(b"not a checkpoint")
+    assert qai("manifest", "verify", file, *known, "--ledger", log, home=None).code == 6
+    assert qai("manifest", "verify", file, "--ledger", log, home=None).code == 2
+
+
+@pytest.mark.slow
+def test_the_nightly_anchor(home: Path) -> None:
+    first = qai("ledger", "anchor", "--json", home=home)
+    assert first.json["anchored"] is True
+    assert qai("ledger", "anchor", "--json", home=home).json == {"anchored": False}
+    assert qai("ledger", "verify", home=home).code == 0
+
+
+def test_the_whole_home(home: Path, tmp_path: Path) -> None:
+    trust = trust_file(home, tmp_path / "trust.json", "--least-crypto-mode", "classical")
+    held = qai("verify-all", "--trust", trust, "--json", home=home)
+    assert held.code == 0, held.out
+    assert held.json["ok"] is True
+    assert {part["name"] for part in held.json["parts"]} >= {"ledger", "keys", "audit", "jobs"}
+    # A stricter auditor does not take the classical jobs.
+    strict = trust_file(home, tmp_path / "strict.json")
+    assert qai("verify-all", "--trust", strict, home=home).code == 3
+    # Another home's trust file.
+    other = tmp_path / "other"
+    assert qai(*RUN, home=other).code == 0
+    found = qai("verify-all", "--trust", trust, "--json", home=other)
+    assert found.code == 3
+    problems = {part["name"]: part["problems"] for part in found.json["parts"]}
+    assert any("not the one" in problem for problem in problems["trust"])
+    assert qai("verify-all", home=tmp_path / "none").code == 2
+
+
+def test_a_home_whose_database_was_edited(home: Path, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    trust = trust_file(home, tmp_path / "trust.json", "--least-crypto-mode", "classical")
+    edits = {
+        "UPDATE manifests SET backend_id = 'x'": "manifests.backend_id",
+        "UPDATE em_results SET mitigated_fidelity = 0.999": "em_results.mitigated_fidelity",
+        "UPDATE jobs SET decision_index = decision_index - 1": "jobs.decision_index",
+        "UPDATE backends SET cost_per_shot = 0.001": "contradicts the catalogue",
+        "UPDATE kms_names SET policy = json_set(policy, '$.rotate_after_days', 9)": "policy",
+        "DELETE FROM em_results": "0 rows in em_results",
+        "DROP TRIGGER IF EXISTS kms_audit_no_delete": "",
+        "DELETE FROM manifests WHERE crypto_mode = 'hybrid'": "0 rows in manifests",
+    }
+    for number, (sql, told) in enumerate(edits.items()):
+        copy = tmp_path / str(number)
+        shutil.copytree(home, copy)
+        with closing(sqlite3.connect(copy / "quantumai.db")) as database:
+            database.execute(sql)
+            database.commit()
+        found = qai("verify-all", "--trust", trust, "--json", home=copy)
+        text = json.dumps(found.json["parts"])
+        assert told in text, sql
+        assert (found.code == 3) == bool(told), sql
