@@ -110,7 +110,7 @@ def tessera(program: Path, folder: Path, leaves: Sequence[Leaf], threads: int) -
     folder.mkdir()
     entries = folder.with_name(folder.name + ".entries")
     entries.write_bytes(b"".join(leaf.entry + b"\n" for leaf in leaves))
-    command = [
+    command: list[str | Path] = [
         program, "-dir", folder, "-from", entries, "-entries", str(len(leaves)),
         "-concurrency", str(threads), "-batch", str(min(threads, 256)), "-age", _AGE,
     ]  # fmt: skip

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
-from quantumai.provenance.statements import strict_yaml
 from quantumai.provenance.manifest.run_manifest import RunManifest
 from quantumai.provenance.manifest.verification import CHECK_NAMES
 from quantumai.provenance.manifest.view_verification import verify_view
@@ -31,6 +30,7 @@ from quantumai.provenance.manifest.views import (
     write_view,
 )
 from quantumai.provenance.sealing.sealer import Sealer
+from quantumai.provenance.statements import strict_yaml
 from quantumai.provenance.statements.dsse import Envelope, parse_envelope
 from quantumai.provenance.statements.statement import RUN_MANIFEST, artifact_hash, build_statement
 from quantumai.provenance.statements.strict_yaml import write_strict_yaml

@@ -12,11 +12,11 @@ import pytest
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, LedgerError, StorageError
 from quantumai.keys.management.internal_keys import InternalKeys
-from quantumai.provenance.public_log import export as ledger_export
 from quantumai.provenance.ledger.checkpoint import stated_head
 from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.consistency import consistency_evidence
 from quantumai.provenance.ledger.run_ledger import Ledger
+from quantumai.provenance.public_log import export as ledger_export
 from quantumai.provenance.public_log.export import Exported, export_ledger
 from quantumai.provenance.public_log.static_files import FolderFiles, PublicLog
 from quantumai.provenance.public_log.verification import verify_public_log

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from quantumai.errors import BadInputError, StorageError
-from quantumai.provenance.public_log import monitor as monitor_module
 from quantumai.provenance.ledger.checkpoint import stated_head
+from quantumai.provenance.public_log import monitor as monitor_module
 from quantumai.provenance.public_log.monitor import (
     AlarmError,
     AlarmKind,
