@@ -13,14 +13,15 @@ from enum import StrEnum
 import msgspec
 
 from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, LedgerError, NotFoundError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import PublicKey, verify_signature
 from quantumai.keys.management.records import KeyVersion
 from quantumai.provenance.key_history.key_status import KeyStatus, earliest
 from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.run_ledger import Ledger
-from quantumai.provenance.statements.dsse import Envelope, parse_envelope
-from quantumai.provenance.statements.statement import KEY_EVENT, build_statement, parse_statement
+from quantumai.provenance.statements.dsse import Envelope
+from quantumai.provenance.statements.statement import KEY_EVENT, build_statement, parse_predicate
+from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
 
 LEAF_TYPE = "key-event"
@@ -83,13 +84,7 @@ def build_key_event(event: KeyEvent) -> bytes:
 
 def parse_key_event(envelope: Envelope) -> KeyEvent:
     """Read an event; its signature is not checked here. Raises `BadInputError`."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != KEY_EVENT:
-        raise BadInputError(f"not a key event but {statement.predicate_type}")
-    try:
-        event = msgspec.convert(statement.predicate, KeyEvent)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"key event: {error}") from None
+    statement, event = parse_predicate(envelope.payload, KEY_EVENT, KeyEvent, "a key event")
     if statement.digests != {"key": event.key_id}:
         raise BadInputError("the key event is about another key than its subject")
     if event.from_index is not None and event.event is not KeyEventKind.COMPROMISE:
@@ -135,15 +130,9 @@ class KeyEventHistory:
 
     def _read(self, digest: str, authority: dict[str, PublicKey]) -> KeyEvent:
         try:
-            data = self._objects.get(f"key-events/{digest}")
-        except NotFoundError:
-            raise LedgerError(f"key event {digest[:16]} is in the ledger but missing") from None
-        if sha256_hex(data) != digest:
-            raise LedgerError(f"key event {digest[:16]} was changed")
-        try:
-            envelope = parse_envelope(data)
+            envelope = stored_envelope(self._objects, "key-events", digest)
             event = parse_key_event(envelope)
-        except BadInputError as error:
+        except (BadInputError, LedgerError) as error:
             raise LedgerError(f"key event {digest[:16]}: {error}") from None
         if not signed_by(envelope, authority):
             raise LedgerError(f"key event {digest[:16]} is not signed by the authority")

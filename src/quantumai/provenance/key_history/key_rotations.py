@@ -10,19 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, LedgerError, NotFoundError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import PublicKey, verify_signature
 from quantumai.keys.dsse_encoding import KEY_ROTATION
 from quantumai.keys.management.built_in import AUTHORITY
 from quantumai.provenance.key_history.key_announcements import ROTATION_LEAF
 from quantumai.provenance.key_history.key_events import KeyEventKind, LoggedEvent
 from quantumai.provenance.ledger.run_ledger import Ledger
-from quantumai.provenance.statements.dsse import Envelope, parse_envelope
-from quantumai.provenance.statements.statement import parse_statement
+from quantumai.provenance.statements.dsse import Envelope
+from quantumai.provenance.statements.statement import parse_predicate
+from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
 
 ROOT = "root"
+ROTATIONS = "key-rotations"
 
 
 class _Former(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +67,7 @@ def rotation_problems(
     problems = []
     for index, leaf in ledger.leaves(ROTATION_LEAF) if ledger.size() else []:
         try:
-            _check(_stored(objects, leaf.sha256), known, roots)
+            _check(stored_envelope(objects, ROTATIONS, leaf.sha256), known, roots)
         except (BadInputError, LedgerError) as error:
             problems.append(f"key rotation at leaf {index}: {error}")
     return problems
@@ -99,24 +100,8 @@ def followed_authorities(
 
 
 def parse_rotation(envelope: Envelope) -> Rotation:
-    """Read an announcement; its signatures are not checked here."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != KEY_ROTATION:
-        raise LedgerError(f"it is no rotation but {statement.predicate_type}")
-    try:
-        return msgspec.convert(statement.predicate, Rotation)
-    except msgspec.ValidationError as error:
-        raise LedgerError(f"it is malformed: {error}") from None
-
-
-def _stored(objects: ObjectStore, digest: str) -> Envelope:
-    try:
-        data = objects.get(f"key-rotations/{digest}")
-    except NotFoundError:
-        raise LedgerError("it is missing") from None
-    if sha256_hex(data) != digest:
-        raise LedgerError("it was changed")
-    return parse_envelope(data)
+    """Read an announcement; its signatures are not checked here. Raises `BadInputError`."""
+    return parse_predicate(envelope.payload, KEY_ROTATION, Rotation, "a key rotation")[1]
 
 
 def _check(envelope: Envelope, known: Mapping[str, PublicKey], roots: set[str]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from quantumai.errors import BadInputError
 from quantumai.provenance.statements.dsse import Envelope
-from quantumai.provenance.statements.statement import KEY_STATUS, build_statement, parse_statement
+from quantumai.provenance.statements.statement import KEY_STATUS, build_statement, parse_predicate
 
 
 class KeyStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,13 +51,7 @@ def build_key_status(status: KeyStatus) -> bytes:
 
 def parse_key_status(envelope: Envelope) -> KeyStatus:
     """Read a key status; its signature is not checked here. Raises `BadInputError`."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != KEY_STATUS:
-        raise BadInputError(f"not a key status but {statement.predicate_type}")
-    try:
-        status = msgspec.convert(statement.predicate, KeyStatus)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"key status: {error}") from None
+    statement, status = parse_predicate(envelope.payload, KEY_STATUS, KeyStatus, "a key status")
     if statement.digests != {"key": status.key_id}:
         raise BadInputError("the key status is about another key than its subject")
     return status

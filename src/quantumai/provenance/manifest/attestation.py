@@ -19,7 +19,7 @@ from quantumai.provenance.statements.statement import (
     ATTESTATION,
     Statement,
     build_statement,
-    parse_statement,
+    parse_predicate,
 )
 from quantumai.provenance.verification.freshness import FRESHNESS, Remembered, asks_for_freshness
 from quantumai.provenance.verification.ledger_evidence import check_ledger
@@ -82,13 +82,10 @@ def build_attestation(attestation: Attestation, files: Mapping[str, str]) -> byt
 
 def parse_attestation(envelope: Envelope) -> tuple[Statement, Attestation]:
     """Read an attestation; its signatures are not checked here. Raises `BadInputError`."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != ATTESTATION:
-        raise BadInputError(f"not an attestation but {statement.predicate_type}")
-    try:
-        return statement, msgspec.convert(statement.predicate, Attestation).check()
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"attestation: {error}") from None
+    statement, attestation = parse_predicate(
+        envelope.payload, ATTESTATION, Attestation, "an attestation"
+    )
+    return statement, attestation.check()
 
 
 def verify_attestation(

@@ -19,7 +19,7 @@ from quantumai.provenance.statements.dsse import Envelope, parse_envelope
 from quantumai.provenance.statements.statement import (
     COUNTER_SIGNATURE,
     build_statement,
-    parse_statement,
+    parse_predicate,
 )
 from quantumai.provenance.verification.freshness import Remembered
 from quantumai.provenance.verification.ledger_evidence import check_ledger
@@ -69,13 +69,9 @@ def build_counter_signature(counter: CounterSignature) -> bytes:
 
 def parse_counter_signature(envelope: Envelope) -> CounterSignature:
     """Read a counter-signature; its signatures are not checked here. Raises `BadInputError`."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != COUNTER_SIGNATURE:
-        raise BadInputError(f"not a counter-signature but {statement.predicate_type}")
-    try:
-        counter = msgspec.convert(statement.predicate, CounterSignature)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"counter-signature: {error}") from None
+    statement, counter = parse_predicate(
+        envelope.payload, COUNTER_SIGNATURE, CounterSignature, "a counter-signature"
+    )
     if counter.schema_version != 1:
         raise BadInputError(f"counter-signature version {counter.schema_version} is unknown")
     if statement.digests != {_SUBJECT: counter.envelope_sha256}:

@@ -17,7 +17,7 @@ from quantumai.provenance.statements.statement import (
     artifact_hash,
     build_statement,
     is_sha256,
-    parse_statement,
+    parse_predicate,
 )
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
@@ -115,13 +115,8 @@ def parse_run_manifest(payload: bytes) -> tuple[Statement, RunManifest]:
 
     Whether `artifact_hash` fits the subjects is left to verification.
     """
-    statement = parse_statement(payload)
-    if statement.predicate_type != RUN_MANIFEST:
-        raise BadInputError(f"not a run-manifest but {statement.predicate_type}")
-    try:
-        return statement, msgspec.convert(statement.predicate, RunManifest).check()
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"run-manifest: {error}") from None
+    statement, manifest = parse_predicate(payload, RUN_MANIFEST, RunManifest, "a run-manifest")
+    return statement, manifest.check()
 
 
 def suite_members(pqc_suite: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, LedgerError, NotFoundError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.audit.head import AuditHead
 from quantumai.provenance.key_history.key_events import signed_by
@@ -25,8 +25,9 @@ from quantumai.provenance.statements.statement import (
     AUDIT_CHECKPOINT,
     build_statement,
     is_sha256,
-    parse_statement,
+    parse_predicate,
 )
+from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
 
 LEAF_TYPE = "audit-checkpoint"
@@ -104,7 +105,7 @@ class AuditAnchor:
         Raises `BadInputError` if it is none, and `LedgerError` if it is of another log or not
         signed by this one's key.
         """
-        checkpoint = self._signed_checkpoint(envelope)
+        checkpoint = self._signed(parse_envelope(envelope))
         if checkpoint.log != self._log:
             raise LedgerError(f"the checkpoint is of another audit log: {checkpoint.log[:80]!r}")
         return checkpoint
@@ -131,20 +132,12 @@ class AuditAnchor:
         return None
 
     def _stored(self, digest: str) -> AuditCheckpoint:
-        name = f"audit checkpoint {digest[:16]}"
         try:
-            data = self._objects.get(f"audit-checkpoints/{digest}")
-        except NotFoundError:
-            raise LedgerError(f"{name} is in the ledger but missing") from None
-        if sha256_hex(data) != digest:
-            raise LedgerError(f"{name} was changed")
-        try:
-            return self._signed_checkpoint(data)
+            return self._signed(stored_envelope(self._objects, "audit-checkpoints", digest))
         except (BadInputError, LedgerError) as error:
-            raise LedgerError(f"{name}: {error}") from None
+            raise LedgerError(f"audit checkpoint {digest[:16]}: {error}") from None
 
-    def _signed_checkpoint(self, data: bytes) -> AuditCheckpoint:
-        envelope = parse_envelope(data)
+    def _signed(self, envelope: Envelope) -> AuditCheckpoint:
         checkpoint = parse_audit_checkpoint(envelope)
         if not signed_by(envelope, {key.key_id: key for key in self._keys()}):
             raise LedgerError("the checkpoint is not signed by this audit log's key")
@@ -159,13 +152,9 @@ def build_audit_checkpoint(checkpoint: AuditCheckpoint) -> bytes:
 
 def parse_audit_checkpoint(envelope: Envelope) -> AuditCheckpoint:
     """Read a checkpoint; its signature is not checked here. Raises `BadInputError`."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != AUDIT_CHECKPOINT:
-        raise BadInputError(f"not an audit checkpoint but {statement.predicate_type}")
-    try:
-        checkpoint = msgspec.convert(statement.predicate, AuditCheckpoint)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"audit checkpoint: {error}") from None
+    statement, checkpoint = parse_predicate(
+        envelope.payload, AUDIT_CHECKPOINT, AuditCheckpoint, "an audit checkpoint"
+    )
     if checkpoint.size < 0 or not is_sha256(checkpoint.root):
         raise BadInputError("the audit checkpoint has no size or no root")
     if statement.digests != {_SUBJECT: checkpoint.root}:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, LedgerError, NotFoundError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.management.built_in import LEDGER_ANCHOR as KEY_NAME
 from quantumai.merkle import verify_consistency
@@ -19,16 +18,18 @@ from quantumai.provenance.key_history.key_events import KeyEventKind, LoggedEven
 from quantumai.provenance.ledger.checkpoint import TreeHead
 from quantumai.provenance.ledger.note import Note
 from quantumai.provenance.ledger.run_ledger import Ledger
-from quantumai.provenance.statements.dsse import Envelope, parse_envelope
+from quantumai.provenance.statements.dsse import Envelope
 from quantumai.provenance.statements.statement import (
     LEDGER_ANCHOR,
     build_statement,
     is_sha256,
-    parse_statement,
+    parse_predicate,
 )
+from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
 
 LEAF_TYPE = "ledger-anchor"
+FOLDER = "ledger-anchors"
 _SUBJECT = "ledger"
 
 
@@ -54,13 +55,9 @@ def build_ledger_anchor(anchor: LedgerAnchor) -> bytes:
 
 def parse_ledger_anchor(envelope: Envelope) -> LedgerAnchor:
     """Read an anchor; its signature is not checked here. Raises `BadInputError`."""
-    statement = parse_statement(envelope.payload)
-    if statement.predicate_type != LEDGER_ANCHOR:
-        raise BadInputError(f"not a ledger anchor but {statement.predicate_type}")
-    try:
-        anchor = msgspec.convert(statement.predicate, LedgerAnchor)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"ledger anchor: {error}") from None
+    statement, anchor = parse_predicate(
+        envelope.payload, LEDGER_ANCHOR, LedgerAnchor, "a ledger anchor"
+    )
     if anchor.size < 1 or not is_sha256(anchor.root):
         raise BadInputError("the ledger anchor has no size or no root")
     if statement.digests != {_SUBJECT: anchor.root}:
@@ -88,19 +85,9 @@ def _problems(ledger: Ledger, objects: ObjectStore, known: dict[str, PublicKey])
     head = TreeHead.parse(Note.parse(ledger.checkpoint()).text)
     for index, leaf in ledger.leaves(LEAF_TYPE):
         try:
-            _check(_stored(objects, leaf.sha256), index, head, ledger, known)
+            _check(stored_envelope(objects, FOLDER, leaf.sha256), index, head, ledger, known)
         except (BadInputError, LedgerError) as error:
             yield f"ledger anchor at leaf {index}: {error}"
-
-
-def _stored(objects: ObjectStore, digest: str) -> Envelope:
-    try:
-        data = objects.get(f"ledger-anchors/{digest}")
-    except NotFoundError:
-        raise LedgerError("it is missing") from None
-    if sha256_hex(data) != digest:
-        raise LedgerError("it was changed")
-    return parse_envelope(data)
 
 
 def _check(

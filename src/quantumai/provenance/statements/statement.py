@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,9 @@ PREDICATE_TYPES = (
     LEDGER_ANCHOR,
     ATTESTATION,
 )
+
+
+_Record = TypeVar("_Record")
 
 
 class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +97,22 @@ def parse_statement(data: bytes) -> Statement:
     Raises `BadInputError`.
     """
     return _checked(parse_canonical_json(data))
+
+
+def parse_predicate(
+    data: bytes, predicate_type: str, record: type[_Record], what: str
+) -> tuple[Statement, _Record]:
+    """Read a statement of one predicate type and its predicate as a `record`, both strictly.
+
+    `what` names such a statement to people, with its article. Raises `BadInputError`.
+    """
+    statement = parse_statement(data)
+    if statement.predicate_type != predicate_type:
+        raise BadInputError(f"not {what} but {statement.predicate_type}")
+    try:
+        return statement, msgspec.convert(statement.predicate, record)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"{what.partition(' ')[2]}: {error}") from None
 
 
 def predicate_type_of(data: bytes) -> str:
