@@ -7,7 +7,6 @@ botocore writes authorisation headers to its log at level DEBUG, so its loggers 
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from quantumai.errors import BadInputError, NotFoundError, StorageError
+from quantumai.storage.boto_client import make_boto_client
 from quantumai.storage.objects import check_key
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -174,32 +174,20 @@ def _require_endpoint(endpoint_url: str) -> None:
 
 def _make_client(settings: S3Settings) -> Any:
     try:
-        import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError
+
+        return make_boto_client(
+            "s3",
+            region=settings.region,
+            endpoint_url=settings.endpoint_url,
+            connect_timeout_s=settings.connect_timeout_s,
+            read_timeout_s=settings.read_timeout_s,
+            s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
+        )
     except ImportError:
         raise StorageError(
             "objects in S3 need boto3", hint="pip install 'quantumai[aws]'"
         ) from None
-    log = logging.getLogger("botocore")
-    log.setLevel(max(logging.INFO, log.level))
-    config = Config(
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        # Tried again by `S3Objects`, which knows what may be.
-        retries={"mode": "standard", "total_max_attempts": 1},
-        max_pool_connections=32,
-        tcp_keepalive=True,
-        s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
-    )
-    try:
-        # A session of our own: boto3's default one is shared and not for several threads.
-        return boto3.session.Session().client(
-            "s3",
-            region_name=settings.region or None,
-            endpoint_url=settings.endpoint_url or None,
-            config=config,
-        )
     except (BotoCoreError, ValueError) as error:
         raise StorageError(
             f"bucket {settings.bucket} cannot be asked: {type(error).__name__}", hint=_CREDENTIALS

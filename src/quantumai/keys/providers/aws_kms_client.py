@@ -7,7 +7,6 @@ authorisation headers included: its loggers are held at INFO.
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 import threading
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from quantumai.errors import BadInputError, KeyUnavailableError, TokenBusyError
 from quantumai.keys.providers.aws_kms_errors import AwsKmsSilentError, of_answer, of_failure
 from quantumai.keys.providers.circuit_breaker import CircuitBreaker
+from quantumai.storage.boto_client import make_boto_client
 
 # Below the ten seconds that the KMS over HTTP gives a call, with room for what it does beside.
 MOST_WAIT_S = 9.0
@@ -161,30 +161,18 @@ class AwsKmsClient:
 
 def _make_client(settings: AwsKmsSettings) -> Any:
     try:
-        import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError
+
+        return make_boto_client(
+            "kms",
+            region=settings.region,
+            endpoint_url=settings.endpoint_url,
+            connect_timeout_s=settings.connect_timeout_s,
+            read_timeout_s=settings.read_timeout_s,
+        )
     except ImportError:
         raise KeyUnavailableError(
             "keys in AWS KMS need boto3", hint="pip install 'quantumai[aws]'"
         ) from None
-    botocore_log = logging.getLogger("botocore")
-    botocore_log.setLevel(max(logging.INFO, botocore_log.level))
-    config = Config(
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        # Tried again here: botocore may pause for as long as a header of the answer says.
-        retries={"mode": "standard", "total_max_attempts": 1},
-        max_pool_connections=32,
-        tcp_keepalive=True,
-    )
-    try:
-        # A session of our own: boto3's default one is shared and not for several threads.
-        return boto3.session.Session().client(
-            "kms",
-            region_name=settings.region or None,
-            endpoint_url=settings.endpoint_url or None,
-            config=config,
-        )
     except (BotoCoreError, ValueError) as error:
         raise of_failure("a client", error) from None
