@@ -24,7 +24,7 @@ from quantumai.canonical import sha256_hex
 from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.provenance.sealing.checkpoint_signer import KmsCheckpointSigner
-from quantumai.provenance.sealing.sealer import open_sealer
+from quantumai.provenance.sealing.opening import open_sealer
 from quantumai.provenance.statements.statement import SCHEDULER_DECISION, build_statement
 from quantumai.storage.local_objects import LocalObjects
 from tests.integration.go_tools import LEDGER_GO, RefusedError, check

@@ -8,20 +8,21 @@ from quantumai.cli.terminal import show, show_json
 
 def anchor(as_json: AsJson = False) -> None:
     """Sign the newest checkpoint with SLH-DSA and log that; nothing new, nothing done."""
+    from quantumai.provenance.sealing.ledger_anchor import anchor_ledger
     from quantumai.services.existing_home import open_existing_home
 
     with open_existing_home() as home:
-        made = home.open_sealer().anchor_ledger()
+        made = anchor_ledger(home.open_sealer(), home.desk().now())
     if made is None:
         if as_json:
             show_json({"anchored": False})
         else:
             show("nothing new since the last anchor")
         return
-    head, index = made
+    anchor, index = made
     if as_json:
-        found: dict[str, object] = {"size": head.size, "root": head.root.hex(), "leaf_index": index}
+        found: dict[str, object] = {"size": anchor.size, "root": anchor.root, "leaf_index": index}
         show_json({"anchored": True, **found})
         return
-    show(f"anchored {head.size} leaves under SLH-DSA, root {head.root.hex()}")
+    show(f"anchored {anchor.size} leaves under SLH-DSA, root {anchor.root}")
     show(f"the anchor is leaf {index}")

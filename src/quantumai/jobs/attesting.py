@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.sealing import sdk_version
@@ -21,9 +20,8 @@ class Attested:
     index: int
 
 
-def attestation_key(envelope_sha256: str) -> str:
-    """Where an attestation (DSSE envelope) lies in the object store."""
-    return f"attestations/{envelope_sha256}"
+FOLDER = "attestations"
+"""Where attestations (DSSE envelopes) lie in the object store, each under its SHA-256."""
 
 
 def attest_files(desk: Desk, kind: str, files: Mapping[str, str], mode: CryptoMode) -> Attested:
@@ -36,6 +34,5 @@ def attest_files(desk: Desk, kind: str, files: Mapping[str, str], mode: CryptoMo
     )
     statement = build_attestation(attestation, files)
     sealer = desk.open_sealer()
-    envelope, index = sealer.seal(kind, statement, mode=mode)
-    desk.objects.put_once(attestation_key(sha256_hex(envelope)), envelope)
+    envelope, index = sealer.seal(kind, statement, mode=mode, folder=FOLDER)
     return Attested(envelope, sealer.proof(index, envelope), index)

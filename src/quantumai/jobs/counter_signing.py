@@ -9,6 +9,7 @@ from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, proof_bytes, verify_job
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.counter_signature import CounterEvidence, CounterSignature
+from quantumai.provenance.sealing.counter_signing import counter_sign
 from quantumai.provenance.verification.report import Outcome
 
 
@@ -28,14 +29,13 @@ def counter_sign_job(desk: Desk, job_id: str, mode: CryptoMode) -> CounterEviden
             hint=f"qai manifest verify {job_id}",
         )
     sealer = desk.open_sealer()
-    return sealer.counter_sign(
-        CounterSignature(
-            envelope_sha256=sha256_hex(evidence.envelope),
-            leaf_type="run-manifest",
-            leaf_index=LedgerProof.parse(proof_bytes(desk, job_id)).index,
-            origin=sealer.ledger.origin,
-            tenant=evidence.manifest.tenant,
-            crypto_mode=mode,
-            created_at=desk.now(),
-        )
+    counter = CounterSignature(
+        envelope_sha256=sha256_hex(evidence.envelope),
+        leaf_type="run-manifest",
+        leaf_index=LedgerProof.parse(proof_bytes(desk, job_id)).index,
+        origin=sealer.ledger.origin,
+        tenant=evidence.manifest.tenant,
+        crypto_mode=mode,
+        created_at=desk.now(),
     )
+    return counter_sign(sealer, counter)

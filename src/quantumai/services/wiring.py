@@ -94,7 +94,7 @@ class Home:
     def look_at_sealer(self) -> Sealer | None:
         """What was sealed, to be read only: nothing is made or appended; None if nothing was."""
         from quantumai.jobs.history import leaves_handed_out
-        from quantumai.provenance.sealing.onlooker import look_at_sealer
+        from quantumai.provenance.sealing.opening import look_at_sealer
         from quantumai.services.home_witnesses import home_witnesses
 
         keys = self.open_kms().internal()
@@ -169,7 +169,7 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
     @cache
     def open_home_sealer() -> Sealer:
         from quantumai.jobs.history import leaves_handed_out
-        from quantumai.provenance.sealing.sealer import open_sealer
+        from quantumai.provenance.sealing.opening import open_sealer
         from quantumai.services.home_witnesses import home_witnesses
 
         keys, least_size = open_home_kms().internal(), leaves_handed_out(database)

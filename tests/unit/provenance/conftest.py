@@ -9,7 +9,8 @@ import pytest
 
 from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.keys.management.kms import Kms
-from quantumai.provenance.sealing.sealer import Sealer, open_sealer
+from quantumai.provenance.sealing.opening import open_sealer
+from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.storage.local_objects import LocalObjects
 from tests.key_management import ALICE, BOB, soft_kms, standing_clock
 

@@ -7,6 +7,7 @@ tree was on each night. Each envelope is stored write-once as `ledger-anchors/<s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,6 +28,9 @@ from quantumai.provenance.statements.statement import (
 )
 from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from quantumai.provenance.sealing.sealer import Sealer
 
 LEAF_TYPE = "ledger-anchor"
 FOLDER = "ledger-anchors"
@@ -63,6 +67,19 @@ def parse_ledger_anchor(envelope: Envelope) -> LedgerAnchor:
     if statement.digests != {_SUBJECT: anchor.root}:
         raise BadInputError("the ledger anchor is about another tree than its subject")
     return anchor
+
+
+def anchor_ledger(sealer: Sealer, created_at: str) -> tuple[LedgerAnchor, int] | None:
+    """Sign the newest checkpoint with the SLH-DSA key, and log that; for a nightly timer.
+
+    Returns the anchor and its leaf's index; None if nothing but an anchor came since the last one.
+    """
+    anchor = LedgerAnchor.of(sealer.ledger.checkpoint(), created_at)
+    logged = sealer.ledger.leaves(LEAF_TYPE)
+    if logged and logged[-1][0] == anchor.size - 1:
+        return None
+    statement = build_ledger_anchor(anchor)
+    return anchor, sealer.seal_with((KEY_NAME,), LEAF_TYPE, statement, folder=FOLDER)[1]
 
 
 def anchor_problems(

@@ -13,7 +13,6 @@ from quantumai.errors import ConflictError
 from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE
 from quantumai.keys.management.built_in import AUDIT, AUTHORITY, BUILT_IN
-from quantumai.keys.management.built_in import LEDGER_ANCHOR as LEDGER_ANCHOR_KEY
 from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.keys.management.records import Signed
 from quantumai.keys.management.states import KeyState
@@ -35,24 +34,14 @@ from quantumai.provenance.key_history.key_events import (
 from quantumai.provenance.key_history.key_rotations import ROOT, rotation_problems
 from quantumai.provenance.key_history.key_status import build_key_status
 from quantumai.provenance.ledger.checkpoint import TreeHead
-from quantumai.provenance.ledger.commits import CommitLog, Leaf
+from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.note import Note
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.ledger.run_ledger import Ledger
-from quantumai.provenance.manifest.counter_signature import LEAF_TYPE as COUNTER_LEAF
-from quantumai.provenance.manifest.counter_signature import (
-    CounterEvidence,
-    CounterSignature,
-    build_counter_signature,
-)
 from quantumai.provenance.public_log.cosigned_checkpoints import CosignedCheckpoints
 from quantumai.provenance.sealing.audit_anchor import AuditAnchor
-from quantumai.provenance.sealing.checkpoint_signer import KmsCheckpointSigner, ledger_origin
-from quantumai.provenance.sealing.ledger_anchor import LEAF_TYPE as ANCHOR_LEAF
 from quantumai.provenance.sealing.ledger_anchor import (
-    LedgerAnchor,
     anchor_problems,
-    build_ledger_anchor,
 )
 from quantumai.provenance.sealing.trust_proposal import propose_trust
 from quantumai.provenance.statements.dsse import Envelope, envelope_of, parse_envelope
@@ -60,30 +49,6 @@ from quantumai.provenance.statements.statement import AUDIT_CHECKPOINT, predicat
 from quantumai.provenance.verification.mode_signatures import signing_keys
 from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
 from quantumai.storage.objects import ObjectStore
-from quantumai.storage.writer_lease import WriterLease
-
-
-def open_sealer(
-    keys: InternalKeys,
-    objects: ObjectStore,
-    clock: Callable[[], datetime],
-    *,
-    least_size: int = 0,
-    lease: WriterLease | None = None,
-    witnesses: WitnessTrust | None = None,
-) -> Sealer:
-    """A ready sealer over the KMS and a store, with the home's own ledger.
-
-    `least_size` is the number of leaves that are known to exist from elsewhere. Raises
-    `LedgerError`, before anything is made or appended, if the ledger has fewer. The ledger is
-    written under `lease`, if there is one; `witnesses` as in `Sealer`.
-    """
-    CommitLog(objects).require_size(least_size)  # before the ledger's keys are made
-    origin = ledger_origin(keys)
-    ledger = Ledger(objects, origin, KmsCheckpointSigner(keys, origin), clock, lease)
-    sealer = Sealer(keys, ledger, objects, clock, witnesses)
-    sealer.ensure_ready(least_size)
-    return sealer
 
 
 class Sealer:
@@ -152,40 +117,17 @@ class Sealer:
         statement: bytes,
         *,
         mode: CryptoMode = CryptoMode.PQC_REQUIRED,
+        folder: str = "",
         anchor_audit: bool = False,
     ) -> tuple[bytes, int]:
         """Sign and log in one: the envelope, and the index of its leaf.
 
         The leaf lies where the keys that signed count, whoever rotates them meanwhile. With
-        `anchor_audit` the audit log's head is anchored in the same commit.
+        `folder` the envelope is stored there before, under its SHA-256, so that no leaf stands for
+        nothing. With `anchor_audit` the audit log's head is anchored in the same commit.
         """
-        return self._seal_with(signing_keys(mode), leaf_type, statement, anchor_audit)
-
-    def counter_sign(self, counter: CounterSignature) -> CounterEvidence:
-        """Sign and log a counter-signature in its own crypto mode, with its proof.
-
-        What it says of the envelope is the caller's to have verified.
-        """
-        statement = build_counter_signature(counter)
-        envelope, index = self.seal(COUNTER_LEAF, statement, mode=counter.crypto_mode)
-        self._objects.put_once(f"counter-signatures/{sha256_hex(envelope)}", envelope)
-        return CounterEvidence(envelope, self.proof(index, envelope))
-
-    def anchor_ledger(self) -> tuple[TreeHead, int] | None:
-        """Sign the newest checkpoint with the SLH-DSA key and log that; for a nightly timer.
-
-        Returns the head and the index of the new leaf, or None if nothing but such anchors came
-        since the last one.
-        """
-        checkpoint = self.ledger.checkpoint()
-        head = TreeHead.parse(Note.parse(checkpoint).text)
-        logged = self.ledger.leaves(ANCHOR_LEAF)
-        if logged and logged[-1][0] == head.size - 1:
-            return None
-        statement = build_ledger_anchor(LedgerAnchor.of(checkpoint, self._now()))
-        envelope = self._sign_with((LEDGER_ANCHOR_KEY,), statement)
-        self._objects.put_once(f"ledger-anchors/{sha256_hex(envelope)}", envelope)
-        return head, self.log(ANCHOR_LEAF, envelope)
+        names = signing_keys(mode)
+        return self.seal_with(names, leaf_type, statement, folder=folder, anchor_audit=anchor_audit)
 
     def _sign_with(self, names: Sequence[str], statement: bytes) -> bytes:
         signed = self._signed(names, statement)
@@ -194,12 +136,22 @@ class Sealer:
             self.ensure_ready()
         return signed.data
 
-    def _seal_with(
-        self, names: Sequence[str], leaf_type: str, statement: bytes, anchor_audit: bool
+    def seal_with(
+        self,
+        names: Sequence[str],
+        leaf_type: str,
+        statement: bytes,
+        *,
+        folder: str = "",
+        anchor_audit: bool = False,
     ) -> tuple[bytes, int]:
+        """As `seal`, by the built-in keys of these names."""
         envelope = self._sign_with(names, statement)
         while True:
-            leaves = [Leaf(leaf_type, 1, sha256_hex(envelope))]
+            digest = sha256_hex(envelope)
+            leaves = [Leaf(leaf_type, 1, digest)]
+            if folder:
+                self._objects.put_once(f"{folder}/{digest}", envelope)
             if anchor_audit:
                 leaves.append(self.audit_leaf())
             try:

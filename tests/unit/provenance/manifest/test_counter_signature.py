@@ -15,6 +15,7 @@ from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.counter_signature import CounterEvidence, CounterSignature
 from quantumai.provenance.manifest.run_manifest import RunManifest, build_run_manifest
 from quantumai.provenance.manifest.verification import verify_manifest
+from quantumai.provenance.sealing.counter_signing import counter_sign
 from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.statements.dsse import parse_envelope
 from quantumai.provenance.statements.statement import artifact_hash
@@ -60,7 +61,7 @@ def _counter(sealer: Sealer, envelope: bytes, index: int, **changes: object) -> 
         crypto_mode=CryptoMode.PQC_REQUIRED,
         created_at="2030-01-01T00:00:00Z",
     )
-    return sealer.counter_sign(msgspec.structs.replace(counter, **changes))
+    return counter_sign(sealer, msgspec.structs.replace(counter, **changes))
 
 
 def _verify(

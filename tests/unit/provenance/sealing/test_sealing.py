@@ -18,7 +18,8 @@ from quantumai.keys.algorithms import verify_signature
 from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.provenance.key_history.key_events import KeyEventKind, parse_key_event
 from quantumai.provenance.key_history.key_status import KeyStatus
-from quantumai.provenance.sealing.sealer import Sealer, open_sealer
+from quantumai.provenance.sealing.opening import open_sealer
+from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.statements.dsse import parse_envelope
 from quantumai.provenance.statements.statement import SCHEDULER_DECISION, build_statement
 from quantumai.provenance.verification.trust import TrustFile
@@ -55,7 +56,7 @@ import sys, warnings
 from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
-from quantumai.provenance.sealing.sealer import open_sealer
+from quantumai.provenance.sealing.opening import open_sealer
 from quantumai.storage.local_objects import LocalObjects
 from tests.key_management import soft_kms
 home, now = Path(sys.argv[1]), lambda: datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Looking at what a home has sealed: nothing is made, signed or appended on the way."""
+"""Opening the sealer of a home: to seal, or only to look, and then nothing is made or appended."""
 
 from __future__ import annotations
 
@@ -14,6 +14,30 @@ from quantumai.provenance.sealing.checkpoint_signer import KmsCheckpointSigner, 
 from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.verification.trust import WitnessTrust
 from quantumai.storage.objects import ObjectStore
+from quantumai.storage.writer_lease import WriterLease
+
+
+def open_sealer(
+    keys: InternalKeys,
+    objects: ObjectStore,
+    clock: Callable[[], datetime],
+    *,
+    least_size: int = 0,
+    lease: WriterLease | None = None,
+    witnesses: WitnessTrust | None = None,
+) -> Sealer:
+    """A ready sealer over the KMS and a store, with the home's own ledger.
+
+    `least_size` is the number of leaves that are known to exist from elsewhere. Raises
+    `LedgerError`, before anything is made or appended, if the ledger has fewer. The ledger is
+    written under `lease`, if there is one; `witnesses` as in `Sealer`.
+    """
+    CommitLog(objects).require_size(least_size)  # before the ledger's keys are made
+    origin = ledger_origin(keys)
+    ledger = Ledger(objects, origin, KmsCheckpointSigner(keys, origin), clock, lease)
+    sealer = Sealer(keys, ledger, objects, clock, witnesses)
+    sealer.ensure_ready(least_size)
+    return sealer
 
 
 def look_at_sealer(
