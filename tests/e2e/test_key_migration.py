@@ -40,7 +40,7 @@ class _Machine:
         """Run a small job; its id and the ids of the keys that signed its manifest."""
         job = self("run", TFIM, "--observable", "ZZIIII", "--shots", 300, "--json").json["job_id"]
         envelope: Any = json.loads(
-            (self.home / f"objects/manifests/{job}/manifest.json").read_bytes()
+            (self.home / f"objects/manifests/local/{job}/manifest.json").read_bytes()
         )
         assert base64.b64decode(envelope["payload"])
         return job, [signature["keyid"] for signature in envelope["signatures"]]

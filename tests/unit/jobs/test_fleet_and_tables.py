@@ -146,7 +146,7 @@ def test_a_job_fills_the_specifications_tables(finished: Finished) -> None:
 def test_a_whole_job_on_postgresql(tmp_path: Path) -> None:
     with postgres_server() as url, open_home(tmp_path / "home", {}) as opened:
         database = open_database(url)
-        home = replace(opened, database=database, connections=[database])
+        home = replace(opened, database=database, to_close=[database])
         with home:
             desk = home.desk()
             report = run_job(desk, small_job(), silent)
