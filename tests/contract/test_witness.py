@@ -30,6 +30,8 @@ from quantumai.services.witness.store import init_store, log_keys, open_store
 from tests.logs import ORIGIN, HandMadeLog, Signing, leaf, new_witness, sha256, text_of
 from tests.witness_service import canned_answers, running_witness
 
+pytestmark = pytest.mark.slow
+
 VECTORS = Path(__file__).parents[1] / "vectors" / "c2sp"
 SIZES = (0, 1, 2, 3, 7, 8, 9, 255, 300)
 
@@ -130,7 +132,6 @@ def test_inconsistent_trees_are_not_cosigned(log: HandMadeLog, prefix: str) -> N
     assert grow(log, prefix, 0, 7).status == 200
     good = proof(log, 7, 9)
     wrong = {
-        "another tree of the same size": AddCheckpoint(7, (), fork.checkpoint(7)),
         "a fork with its own proof": AddCheckpoint(7, proof(fork, 7, 9), fork.checkpoint(9)),
         "a fork with our proof": AddCheckpoint(7, good, fork.checkpoint(9)),
         "no proof": AddCheckpoint(7, (), log.checkpoint(9)),
@@ -142,6 +143,16 @@ def test_inconsistent_trees_are_not_cosigned(log: HandMadeLog, prefix: str) -> N
         assert answer.status == 422, what
         assert "\u2014".encode() not in answer.body
     assert grow(log, prefix, 7, 9).status == 200
+
+
+def test_another_tree_of_the_same_size_is_a_conflict(log: HandMadeLog, prefix: str) -> None:
+    """Version 1.0.0 of the text: 409, and not with a size, which would invite to ask again."""
+    fork = HandMadeLog([*log.entries[:3], *log.entries[:200]], log.signing)
+    assert grow(log, prefix, 0, 7).status == 200
+    answer = ask(prefix, AddCheckpoint(7, (), fork.checkpoint(7)).data)
+    assert (answer.status, answer.media_type.split(";")[0]) == (409, "text/plain")
+    assert "\u2014".encode() not in answer.body
+    assert grow(log, prefix, 7, 7).status == 200
 
 
 def test_an_empty_tree_has_one_root_and_a_first_request_no_proof(
@@ -423,13 +434,60 @@ def test_a_ledger_that_was_rolled_back_is_caught(
         assert "another tree of 8 leaves" in larger.detail
 
 
-def answers_of(
-    make: Callable[[bytes, Signing], bytes],
-) -> Callable[[Ledger, Signing], tuple[int, str, bytes]]:
-    def build(ledger: Ledger, signing: Signing) -> tuple[int, str, bytes]:
-        return 200, "text/plain", make(ledger.checkpoint(), signing)
+def conflict(body: bytes, media_type: str = "text/plain") -> tuple[int, str, bytes]:
+    return 409, media_type, body
 
-    return build
+
+# What witnesses say of another tree of the same size: the text leaves the body open in version
+# 1.0.0, and later asks for another status.
+OTHER_TREE = {
+    "409 without a body": conflict(b""),
+    "409 with words": conflict(b"root mismatch\n"),
+    "409 with the very size": conflict(b"3\n", "text/x.tlog.size"),
+    "409 with no size": conflict(b"root mismatch\n", "text/x.tlog.size"),
+    "422": (422, "text/plain", b"root mismatch\n"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_TREE)
+def test_another_tree_of_the_same_size_is_a_contradiction(ledger: Ledger, name: str) -> None:
+    """By hand, as the text says: the witness tells its size, and then that the roots differ."""
+    ledger.append(leaves(3, "a"))
+    answers = conflict(b"3\n", "text/x.tlog.size"), OTHER_TREE[name]
+    with canned_answers(*answers) as (prefix, seen):
+        asked = ask_one(ledger, prefix, keys_of(new_witness("w.example")))
+    assert asked.outcome is Outcome.CONTRADICTED
+    assert "another tree of 3 leaves" in asked.detail
+    assert [AddCheckpoint.parse(body).old_size for body in seen] == [0, 3]
+    assert CosignedCheckpoints(ledger).at(3) is None
+
+
+def test_our_witness_contradicts_a_fork_of_the_same_size(
+    our_witness: Witness, ledger: Ledger, tmp_path: Path
+) -> None:
+    import shutil
+
+    ledger.append(leaves(4, "a"))
+    shutil.copytree(tmp_path / "home", tmp_path / "old")
+    keys = our_witness.cosigner.verifier_keys()
+    with running_witness(our_witness) as prefix:
+        ledger.append(leaves(4, "b"))
+        assert ask_one(ledger, prefix, keys).outcome is Outcome.COSIGNED
+        restored = open_ledger(tmp_path / "old")
+        restored.append(leaves(4, "c"))
+        forked = ask_one(restored, prefix, keys)
+    assert forked.outcome is Outcome.CONTRADICTED
+    assert "another tree of 8 leaves" in forked.detail
+
+
+def test_a_conflict_at_another_size_is_only_a_size(ledger: Ledger) -> None:
+    """A witness that another process moved on meanwhile names its new size."""
+    ledger.append(leaves(3, "a"))
+    own = new_witness("w.example")
+    good = (200, "text/plain", lines_over(ledger.checkpoint(), own))
+    sizes = [conflict(size, "text/x.tlog.size") for size in (b"1\n", b"2\n", b"3\n")]
+    with canned_answers(*sizes, good) as (prefix, _):
+        assert ask_one(ledger, prefix, keys_of(own)).outcome is Outcome.COSIGNED
 
 
 def lines_over(checkpoint: bytes, signing: Signing, time: int = 0, **more: object) -> bytes:

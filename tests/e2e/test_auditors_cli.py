@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.qai_command import TFIM, Ended, qai
 
+pytestmark = pytest.mark.slow
+
 RUN = ("run", TFIM, "--observable", "ZZIIII", "--shots", 200, "--json")
 
 
@@ -146,6 +148,11 @@ def test_a_home_whose_database_was_edited(home: Path, tmp_path: Path) -> None:
         "UPDATE backends SET cost_per_shot = 0.001": "contradicts the catalogue",
         "UPDATE kms_names SET policy = json_set(policy, '$.rotate_after_days', 9)": "policy",
         "DELETE FROM em_results": "0 rows in em_results",
+        "UPDATE jobs SET state = 'failed', failure_code = 'x' WHERE rowid = 1": "no finished job",
+        "UPDATE kms_keys SET uses = uses + 1": "uses, the audit log",
+        "UPDATE kms_keys SET activated_at = '2020-01-01T00:00:00.000000'": "was not activated when",
+        "INSERT INTO kms_approvers VALUES ('local/eve/0', 'local', 'eve', '0', 'ML-DSA-65', '0', "
+        "'2026-01-01T00:00:00Z', NULL)": "no enroll-approver was audited",
         "DROP TRIGGER IF EXISTS kms_audit_no_delete": "",
         "DELETE FROM manifests WHERE crypto_mode = 'hybrid'": "0 rows in manifests",
     }
@@ -159,3 +166,83 @@ def test_a_home_whose_database_was_edited(home: Path, tmp_path: Path) -> None:
         text = json.dumps(found.json["parts"])
         assert told in text, sql
         assert (found.code == 3) == bool(told), sql
+
+
+def test_what_the_ledger_names_cannot_be_taken_away(home: Path, tmp_path: Path) -> None:
+    """Whole jobs, envelopes of other leaves, and the whole home put back."""
+    import sqlite3
+    from contextlib import closing
+
+    whole = tmp_path / "whole"
+    shutil.copytree(home, whole)
+    file = tmp_path / "weights.bin"
+    file.write_bytes(b"weights")
+    older = tmp_path / "older"
+    shutil.copytree(whole, older)
+    job = job_in(whole, "pqc-required")
+    for command in (
+        ("ledger", "attest", "--kind", "model", file, "--out", tmp_path / "attested"),
+        ("manifest", "counter-sign", job, tmp_path / "counter"),
+    ):
+        done = qai(*command, home=whole)
+        assert done.code == 0, done.err
+    trust = trust_file(whole, tmp_path / "trust.json", "--least-crypto-mode", "classical")
+    kept = tmp_path / "checkpoint"
+    shutil.copy(whole / "objects/ledger/checkpoint", kept)
+    known = ("verify-all", "--trust", trust, "--json")
+    assert qai(*known, "--remembered", kept, home=whole).code == 0
+    # An older copy agrees with itself, and not with what was kept.
+    assert qai(*known, home=older).code == 0
+    found = qai(*known, "--remembered", kept, home=older)
+    assert found.code == 3
+    assert "roll-back" in found.out
+    for folder, told in (
+        ("attestations", "the model of leaf"),
+        ("counter-signatures", "the counter-signature of leaf"),
+        ("audit-checkpoints", "audit-checkpoint"),
+        ("key-events", "key event"),
+    ):
+        copy = tmp_path / folder
+        shutil.copytree(whole, copy)
+        next((copy / "objects" / folder).iterdir()).unlink()
+        found = qai(*known, home=copy)
+        assert (found.code, told in found.out) == (3, True), folder
+    gone = tmp_path / "gone"
+    shutil.copytree(whole, gone)
+    shutil.rmtree(gone / "objects/manifests/local" / job)
+    with closing(sqlite3.connect(gone / "quantumai.db")) as database:
+        for table in ("em_results", "scheduler_decisions", "manifests", "jobs"):
+            database.execute(f"DELETE FROM {table} WHERE job_id = ?", (job,))
+        database.commit()
+    found = qai(*known, home=gone)
+    assert found.code == 3
+    assert "belong to no finished job" in found.out
+    noted = tmp_path / "noted"
+    shutil.copytree(whole, noted)
+    (noted / "root.json").write_text("{}")
+    assert qai(*known, home=noted).code == 3
+
+
+def test_looking_at_a_whole_home_changes_nothing(home: Path, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    copy = tmp_path / "copy"
+    shutil.copytree(home, copy)
+    with closing(sqlite3.connect(copy / "quantumai.db")) as database:
+        # A job of a process that is gone: another command would mark it failed.
+        database.execute("UPDATE jobs SET state = 'running' WHERE rowid = 1")
+        database.commit()
+    before = _content(copy)
+    assert qai("verify-all", home=copy).code == 3
+    assert _content(copy) == before
+
+
+def _content(home: Path) -> object:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(home / "quantumai.db")) as database:
+        rows = list(database.iterdump())
+    files = [path for path in home.rglob("*") if path.is_file() and "quantumai.db" not in path.name]
+    return rows, {path.relative_to(home): path.read_bytes() for path in sorted(files)}

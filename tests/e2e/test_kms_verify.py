@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from quantumai.keys.spki import pem_of_spki, spki_of_raw
 from tests.e2e.qai_command import Ended, qai
 
+pytestmark = pytest.mark.slow
+
 MESSAGE = bytes(range(256)) * 9000  # above one chunk of the reader
 CONTEXT = b"a context"
 PSS = padding.PSS(padding.MGF1(hashes.SHA256()), 32)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.qai_command import ROOT, qai
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:

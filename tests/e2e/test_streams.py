@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.qai_command import ROOT, TFIM, qai
 
+pytestmark = pytest.mark.slow
+
 _MAIN = "from quantumai.cli.main import main; main()"
 
 

@@ -17,6 +17,8 @@ from quantumai.keys.providers.soft import InsecureSoftKeys
 from quantumai.keys.signatures import verify_signature
 from quantumai.keys.spki import raw_public_bytes, spki_of_raw
 
+pytestmark = pytest.mark.slow
+
 SLH_DSA = [n for n, entry in PARAMETER_SETS.items() if entry.family is Family.SLH_DSA]
 MESSAGE, CONTEXT = b"the message", b"a context"
 

@@ -61,21 +61,20 @@ def verify(
 
 def _verify_home(trust: Path | None, known: bytes | None, as_json: bool) -> None:
     from quantumai.errors import EvidenceError
-    from quantumai.provenance.sealing.home_verification import HomeFindings, verify_home_ledger
+    from quantumai.provenance.public_log.verification import LogFindings
+    from quantumai.provenance.sealing.home_verification import verify_home_ledger
     from quantumai.provenance.verification.freshness import FRESHNESS
     from quantumai.provenance.verification.report import not_checked
     from quantumai.services.existing_home import open_existing_home
-    from quantumai.services.home_witnesses import home_witnesses
 
     trusted = ledger_watch.read_trust(trust) if trust else None
     with open_existing_home() as home:
-        witnesses = home_witnesses(home.root).trust()
         try:
             sealer = home.look_at_sealer() or home.open_sealer()
-            found = verify_home_ledger(sealer, witnesses, trusted, known)
+            found = verify_home_ledger(sealer, trusted, known)
         except EvidenceError as error:
             freshness = not_checked(FRESHNESS, "the ledger does not hold")
-            found = HomeFindings(None, (str(error),), freshness)
+            found = LogFindings(None, (str(error),), freshness)
     _say(found.head, found.problems, found.freshness, as_json, {})
     if not as_json:
         wrong = "NOT ok" if found.problems else "ok: every commit, root, signature and tile holds"

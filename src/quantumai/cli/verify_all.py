@@ -20,17 +20,23 @@ def verify_all(
         Path | None,
         typer.Option(metavar="FILE", help="A trust file that was kept outside of the home."),
     ] = None,
+    remembered: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A checkpoint that you kept: is this the same ledger?"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Recheck the whole home: ledger, keys, audit log, objects, jobs, rows; exit 3 if one is wrong.
 
-    Without a trust file from elsewhere a home can only agree with itself.
+    Without a trust file from elsewhere a home can only agree with itself, and without a checkpoint
+    an older copy of the whole home looks just like it.
     """
     from quantumai.provenance.verification.trust import TrustFile
     from quantumai.services.verify_all import verify_home
 
     trusted = TrustFile.parse(read_bounded(trust, _MOST_BYTES, "the trust file")) if trust else None
-    parts = verify_home(trust=trusted)
+    kept = read_bounded(remembered, _MOST_BYTES, "the checkpoint") if remembered else None
+    parts = verify_home(trust=trusted, remembered=kept)
     wrong = any(part.problems for part in parts)
     if as_json:
         listed = [

@@ -1,6 +1,7 @@
-"""Whether every stored object is what its name says, and belongs to something.
+"""Whether every stored object is what its name says, and whose it is.
 
-The ledger's own objects are left to the ledger's check.
+The ledger's own objects are left to the ledger's check. An object that no leaf and no job names is
+counted and is no problem: nothing reads it. A process that was killed may leave one.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from quantumai.errors import NotFoundError, StorageError
 from quantumai.provenance.statements.statement import is_sha256
 from quantumai.storage.objects import ObjectStore
 
-# Folders whose objects are named by the SHA-256 of what they hold.
-_BY_DIGEST = (
-    "artefacts",
+# Folders whose objects are named by the SHA-256 of what they hold; all but the first hold envelopes
+# that a leaf names.
+_ARTEFACTS = "artefacts"
+_LOGGED = (
     "attestations",
     "audit-checkpoints",
     "counter-signatures",
@@ -33,14 +35,22 @@ def object_problems(objects: ObjectStore, known_jobs: Set[str]) -> Iterator[str]
             continue
         path = PurePosixPath(key)
         folder, name = path.parts[0], path.name
-        named_by_digest = is_sha256(name)
         if folder == "manifests" and not known_jobs & set(path.parts):
             yield f"object {key} belongs to no job"
-        elif named_by_digest and folder in (*_BY_DIGEST, "manifests"):
+        elif is_sha256(name) and folder in (_ARTEFACTS, *_LOGGED, "manifests"):
             if _digest(objects, key) != name:
                 yield f"object {key} was changed"
         elif not (folder == "manifests" and name in _IN_JOBS) and folder != "data-keys":
             yield f"object {key} belongs to nothing"
+
+
+def unlogged(objects: ObjectStore, logged: Set[str]) -> int:
+    """How many envelopes are stored that no leaf names (`logged`: SHA-256 hex of all leaves)."""
+    return sum(
+        PurePosixPath(key).name not in logged
+        for folder in _LOGGED
+        for key in objects.keys(f"{folder}/")
+    )
 
 
 def _digest(objects: ObjectStore, key: str) -> str:

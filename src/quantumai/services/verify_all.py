@@ -10,25 +10,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
+import msgspec
+
 from quantumai.backends.catalogue import load_catalogue
+from quantumai.canonical import sha256_hex
 from quantumai.errors import ErasedError, NotFoundError, QuantumAIError
 from quantumai.jobs.desk import Desk
-from quantumai.jobs.evidence import manifest_bytes, proof_bytes, verify_job
-from quantumai.jobs.object_check import object_problems
+from quantumai.jobs.evidence import Evidence, manifest_bytes, proof_bytes, verify_job
+from quantumai.jobs.leaf_check import DECISION, MANIFEST, leaf_problems, logged_digests
+from quantumai.jobs.object_check import object_problems, unlogged
 from quantumai.jobs.row_check import backend_problems, job_row_problems
 from quantumai.jobs.states import JobState
 from quantumai.keys.audit.verification import verify_log
+from quantumai.keys.management.audit_check import audit_problems
 from quantumai.keys.management.built_in import AUTHORITY
 from quantumai.keys.management.self_check import key_problems
+from quantumai.provenance.key_history.key_events import LoggedEvent
+from quantumai.provenance.key_history.key_rotations import ROOT
 from quantumai.provenance.key_history.register_check import register_problems
 from quantumai.provenance.ledger.checkpoint import verify_checkpoint
 from quantumai.provenance.ledger.proof import LedgerProof
+from quantumai.provenance.sealing.home_verification import verify_home_ledger
 from quantumai.provenance.sealing.sealer import Sealer
-from quantumai.provenance.verification.report import Outcome
-from quantumai.provenance.verification.trust import TrustFile
+from quantumai.provenance.verification.report import ExitCode, Outcome
+from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
 from quantumai.services.existing_home import DATABASE, open_existing_home
+from quantumai.services.home_root import root_public_key
 from quantumai.services.wiring import Home, catalogue_path
 from quantumai.storage.sqlite_check import sqlite_problems
 
@@ -36,8 +46,8 @@ from quantumai.storage.sqlite_check import sqlite_problems
 class _Looked:
     """The home that is looked at, and what is opened of it once for all parts."""
 
-    def __init__(self, home: Home, trust: TrustFile | None) -> None:
-        self.home, self.trust = home, trust
+    def __init__(self, home: Home, trust: TrustFile | None, remembered: bytes | None) -> None:
+        self.home, self.trust, self.remembered = home, trust, remembered
 
     @cached_property
     def sealer(self) -> Sealer:
@@ -49,8 +59,9 @@ class _Looked:
 
     @cached_property
     def desk(self) -> Desk:
+        """The ports for jobs, of which none makes, signs or marks anything."""
         sealer = self.sealer
-        return replace(self.home.desk(), open_sealer=lambda: sealer)
+        return replace(self.home.desk(recovers=False), open_sealer=lambda: sealer)
 
 
 @dataclass(frozen=True)
@@ -62,10 +73,14 @@ class PartReport:
     problems: tuple[str, ...]
 
 
-def verify_home(root: Path | None = None, trust: TrustFile | None = None) -> tuple[PartReport, ...]:
+def verify_home(
+    root: Path | None = None, trust: TrustFile | None = None, remembered: bytes | None = None
+) -> tuple[PartReport, ...]:
     """All parts in order; the home holds if none has a problem.
 
-    Damage never raises: it is what is looked for. Raises `NotFoundError` where there is no home.
+    With a `remembered` checkpoint the ledger must have grown from it; where the trust file asks for
+    a quorum of witnesses, they must have cosigned it. Damage never raises: it is what is looked
+    for. Raises `NotFoundError` where there is no home.
     """
     try:
         home = open_existing_home(root)
@@ -74,7 +89,7 @@ def verify_home(root: Path | None = None, trust: TrustFile | None = None) -> tup
     except QuantumAIError as error:
         return (PartReport("home", "it cannot be opened", (str(error),)),)
     with home:
-        looked = _Looked(home, trust)
+        looked = _Looked(home, trust, remembered)
         return tuple(_guarded(name, part, looked) for name, part in _PARTS)
 
 
@@ -125,18 +140,36 @@ def _differences(sealer: Sealer, trust: TrustFile) -> Iterator[str]:
 
 def _ledger(looked: _Looked) -> tuple[str, Iterator[str]]:
     sealer = looked.sealer
-    return f"{sealer.ledger.size()} leaves", iter(sealer.verify_ledger())
+    found = verify_home_ledger(sealer, looked.trust, looked.remembered)
+    problems = list(found.problems)
+    if found.exit_code is not ExitCode.OK and found.freshness.status is not Outcome.OK:
+        problems.append(f"freshness: {found.freshness.detail}")
+    fresh = {Outcome.OK: "ok", Outcome.FAILED: "FAILED"}.get(found.freshness.status, "not checked")
+    return f"{sealer.ledger.size()} leaves; freshness: {fresh}", iter(problems)
 
 
 def _keys(looked: _Looked) -> tuple[str, Iterator[str]]:
     parts = looked.home.open_kms().parts
-    return f"{len(parts.register.all())} keys", key_problems(parts)
+    found = chain(key_problems(parts), audit_problems(parts))
+    return f"{len(parts.register.all())} keys", found
 
 
 def _register(looked: _Looked) -> tuple[str, Iterator[str]]:
     sealer = looked.sealer
     events = sealer.key_events()
-    return f"{len(events)} key events", register_problems(sealer.keys, events)
+    found = chain(register_problems(sealer.keys, events), _root_problems(looked, events))
+    return f"{len(events)} key events", found
+
+
+def _root_problems(looked: _Looked, events: list[LoggedEvent]) -> Iterator[str]:
+    """The root that the home notes, and the one that its ledger tells of."""
+    told = [entry.event.key_id for entry in events if entry.event.alias == ROOT]
+    try:
+        noted = [root_public_key(looked.home.root).key_id]
+    except NotFoundError:
+        noted = []
+    if noted != told:
+        yield "the root that this home notes is not the one in its ledger"
 
 
 def _audit(looked: _Looked) -> tuple[str, Iterator[str]]:
@@ -149,8 +182,29 @@ def _audit(looked: _Looked) -> tuple[str, Iterator[str]]:
 
 
 def _objects(looked: _Looked) -> tuple[str, Iterator[str]]:
+    objects, ledger = looked.home.objects, looked.sealer.ledger
     jobs = {row["job_id"] for row in looked.home.database.select("jobs")}
-    return "every object beside the ledger", object_problems(looked.home.objects, jobs)
+    stray = unlogged(objects, logged_digests(ledger))
+    told = f"; {stray} envelopes are in no leaf, and nothing reads them" if stray else ""
+    return f"every object beside the ledger{told}", object_problems(objects, jobs)
+
+
+def _leaves(looked: _Looked) -> tuple[str, Iterator[str]]:
+    sealed: dict[str, set[str]] = {MANIFEST: set(), DECISION: set()}
+    unfinished = 0
+    for row in looked.home.database.select("jobs"):
+        try:
+            evidence = Evidence(looked.desk, row["job_id"])
+        except (ErasedError, NotFoundError):
+            unfinished += 1
+            continue
+        except QuantumAIError:
+            continue  # told by the part on jobs
+        sealed[MANIFEST].add(sha256_hex(evidence.envelope))
+        sealed[DECISION].add(evidence.digests.get("signed-decision", ""))
+    ledger = looked.sealer.ledger
+    found = leaf_problems(ledger, looked.home.objects, sealed, unfinished)
+    return f"{ledger.size()} leaves and what they name", found
 
 
 def _jobs(looked: _Looked) -> tuple[str, Iterator[str]]:
@@ -177,14 +231,17 @@ def _job_problems(looked: _Looked) -> Iterator[str]:
         yield from job_row_problems(desk, row)
         if row["state"] == JobState.DONE:
             yield from _manifest_problems(desk, row["job_id"], looked.trust)
-    stray = {row["job_id"] for row in looked.home.database.select("manifests")}
-    stray -= {row["job_id"] for row in looked.home.database.select("jobs")}
-    yield from (f"the manifest of job {job_id} belongs to no job" for job_id in sorted(stray))
+    database = looked.home.database
+    stray = {row["job_id"] for row in database.select("manifests")}
+    stray -= {row["job_id"] for row in database.select("jobs", {"state": JobState.DONE})}
+    yield from (f"the manifest of job {job_id} belongs to no finished job" for job_id in stray)
 
 
 def _manifest_problems(desk: Desk, job_id: str, trust: TrustFile | None) -> Iterator[str]:
     try:
-        report = verify_job(desk, job_id, trust)
+        # The stored proof is looked at, and not one that would be made at what was cosigned since.
+        stored = trust and msgspec.structs.replace(trust, witnesses=WitnessTrust())
+        report = verify_job(desk, job_id, stored)
         for check in report.checks:
             allowed = check.name in report.unchecked
             if check.status is not Outcome.OK and not allowed:
@@ -220,6 +277,7 @@ _PARTS: tuple[tuple[str, _Part], ...] = (
     ("register", _register),
     ("audit", _audit),
     ("objects", _objects),
+    ("leaves", _leaves),
     ("jobs", _jobs),
     ("backends", _backends),
 )

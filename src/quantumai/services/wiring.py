@@ -60,8 +60,8 @@ class Home:
     open_cipher: Callable[[], TenantCipher]
     to_close: list[_Closable]
 
-    def desk(self) -> Desk:
-        """The ports for jobs; jobs that a dead process left are marked failed first."""
+    def desk(self, *, recovers: bool = True) -> Desk:
+        """The ports for jobs; with `recovers` jobs of dead processes are marked failed first."""
         from quantumai.jobs.desk import Desk
         from quantumai.jobs.recovery import fail_interrupted
         from quantumai.services.home_witnesses import home_witnesses
@@ -79,7 +79,8 @@ class Home:
             encrypts=self.encrypts,
             is_witnessed=bool(home_witnesses(self.root).witnesses),
         )
-        fail_interrupted(desk)
+        if recovers:
+            fail_interrupted(desk)
         return desk
 
     def fleet(self) -> tuple[FleetMember, ...]:

@@ -22,6 +22,8 @@ from quantumai.jobs.history import find_row, list_jobs
 from quantumai.jobs.row_check import job_row_problems
 from quantumai.services.wiring import open_home
 
+pytestmark = pytest.mark.slow
+
 SHOTS = 50
 
 

@@ -17,9 +17,7 @@ from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.keys.management.records import KeyPurpose, KeyVersion
 from quantumai.keys.management.states import KeyState
 from quantumai.provenance.key_history.key_events import KeyEvent, KeyEventKind, LoggedEvent
-from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.statements.dsse import Envelope, Signature
-from quantumai.storage.objects import ObjectStore
 
 ROTATION_LEAF = "key-rotation"
 # As many as a proof file takes; whoever believes an older one needs a new trust file.
@@ -41,25 +39,15 @@ def missing_events(
     return [event for event in due if _identity(event) not in known]
 
 
-def missing_rotations(
-    keys: InternalKeys, objects: ObjectStore, logged: Iterable[str]
-) -> list[Leaf]:
-    """Leaves of rotation announcements that are not in the ledger; each is stored first.
+def missing_rotations(keys: InternalKeys, logged: Iterable[str]) -> list[bytes]:
+    """Envelopes of rotation announcements that are not in the ledger.
 
     `logged` are the SHA-256 (hex) of the announcements that are.
     """
     known = set(logged)
-    leaves = []
-    for key in keys.every_version():
-        announcement = keys.announcement(key) if key.version > 1 else None
-        if announcement is None:
-            continue
-        envelope = _envelope(announcement).data
-        digest = sha256_hex(envelope)
-        if digest not in known:
-            objects.put_once(f"key-rotations/{digest}", envelope)
-            leaves.append(Leaf(ROTATION_LEAF, 1, digest))
-    return leaves
+    announced = [keys.announcement(key) for key in keys.every_version() if key.version > 1]
+    made = [_envelope(announcement).data for announcement in announced if announcement is not None]
+    return [envelope for envelope in made if sha256_hex(envelope) not in known]
 
 
 def authority_rotations(keys: InternalKeys) -> tuple[Envelope, ...]:

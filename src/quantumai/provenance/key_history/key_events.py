@@ -6,6 +6,7 @@ index decides when an event takes effect, so back-dating gains nothing.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,7 @@ from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
 
 LEAF_TYPE = "key-event"
+FOLDER = "key-events"
 
 
 class KeyEventKind(StrEnum):
@@ -95,12 +97,12 @@ def parse_key_event(envelope: Envelope) -> KeyEvent:
 def store_event(objects: ObjectStore, envelope: bytes) -> Leaf:
     """Store a signed event and return its leaf, which the caller appends."""
     digest = sha256_hex(envelope)
-    objects.put_once(f"key-events/{digest}", envelope)
+    objects.put_once(f"{FOLDER}/{digest}", envelope)
     return Leaf(LEAF_TYPE, 1, digest)
 
 
 class KeyEventHistory:
-    """The ledger's key events, read once each and kept in memory."""
+    """The ledger's key events, read once each and kept in memory; threads may share it."""
 
     def __init__(self, ledger: Ledger, objects: ObjectStore) -> None:
         self._ledger = ledger
@@ -108,6 +110,7 @@ class KeyEventHistory:
         self._events: list[LoggedEvent] = []
         self._void: set[str] = set()  # ids of keys that an event before has called compromised
         self._seen = 0
+        self._reading = threading.Lock()
 
     def up_to(self, size: int, authority: Iterable[PublicKey]) -> list[LoggedEvent]:
         """Events among the first `size` leaves, each checked to be signed by `authority`.
@@ -115,22 +118,23 @@ class KeyEventHistory:
         An authority that was compromised is believed up to the leaf that says so. Raises
         `LedgerError` for a missing or forged event.
         """
-        if size > self._seen:
-            known = {key.key_id: key for key in authority}
-            found = self._ledger.leaves(LEAF_TYPE, self._seen)
-            for index, leaf in found:
-                if index < size:
-                    believed = {k: key for k, key in known.items() if k not in self._void}
-                    event = self._read(leaf.sha256, believed)
-                    self._events.append(LoggedEvent(index, event))
-                    if event.event is KeyEventKind.COMPROMISE:
-                        self._void.add(event.key_id)
-            self._seen = size
-        return [logged for logged in self._events if logged.index < size]
+        with self._reading:
+            if size > self._seen:
+                known = {key.key_id: key for key in authority}
+                found = self._ledger.leaves(LEAF_TYPE, self._seen)
+                for index, leaf in found:
+                    if index < size:
+                        believed = {k: key for k, key in known.items() if k not in self._void}
+                        event = self._read(leaf.sha256, believed)
+                        self._events.append(LoggedEvent(index, event))
+                        if event.event is KeyEventKind.COMPROMISE:
+                            self._void.add(event.key_id)
+                self._seen = size
+            return [logged for logged in self._events if logged.index < size]
 
     def _read(self, digest: str, authority: dict[str, PublicKey]) -> KeyEvent:
         try:
-            envelope = stored_envelope(self._objects, "key-events", digest)
+            envelope = stored_envelope(self._objects, FOLDER, digest)
             event = parse_key_event(envelope)
         except (BadInputError, LedgerError) as error:
             raise LedgerError(f"key event {digest[:16]}: {error}") from None

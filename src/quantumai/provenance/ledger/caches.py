@@ -15,9 +15,8 @@ from itertools import chain
 
 from quantumai import merkle
 from quantumai.errors import LedgerError, NotFoundError
-from quantumai.provenance.ledger.checkpoint import TreeHead
+from quantumai.provenance.ledger.checkpoint import stated_head
 from quantumai.provenance.ledger.commits import Commit, CommitLog
-from quantumai.provenance.ledger.note import Note
 from quantumai.provenance.ledger.tiles import WIDTH, Tile, TileTree, tiles_of
 from quantumai.storage.objects import ObjectStore
 
@@ -189,7 +188,7 @@ class LedgerCaches:
 
     def _cached_size(self) -> int:
         try:
-            return TreeHead.parse(Note.parse(self._objects.get(CHECKPOINT_KEY)).text).size
+            return stated_head(self._objects.get(CHECKPOINT_KEY)).size
         except (NotFoundError, LedgerError):
             return 0
 

@@ -14,6 +14,7 @@ from quantumai.provenance.ledger.commits import (
     CommitLog,
     commit_digest,
     commit_key,
+    cosigned_key,
 )
 from quantumai.provenance.ledger.note import VerifierKey
 from quantumai.provenance.ledger.tiles import Tile, TileTree, tile_width, tiles_of
@@ -131,15 +132,15 @@ def _cache_problems(objects: ObjectStore, tree: TileTree, heads: dict[int, str])
 def _cosigned_problems(
     objects: ObjectStore, heads: dict[int, str], keys: Sequence[VerifierKey]
 ) -> Iterator[str]:
+    signed = {cosigned_key(size): checkpoint for size, checkpoint in heads.items()}
     for name in objects.keys(COSIGNED_PREFIX):
-        size = name.removeprefix(COSIGNED_PREFIX)
         try:
             checkpoint = objects.get(name)
             head, by = verify_checkpoint(checkpoint, keys)
         except EvidenceError as error:
             yield f"{name}: {error}"
             continue
-        known = heads.get(int(size), "") if size.isdecimal() else ""
+        known = signed.get(name, "")
         if not known or stated_head(known.encode()) != head or len(by) != len(keys):
             yield f"{name} is the checkpoint of no commit"
 

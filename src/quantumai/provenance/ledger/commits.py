@@ -13,8 +13,7 @@ import msgspec
 
 from quantumai.canonical import sha256_hex
 from quantumai.errors import BadInputError, LedgerError, NotFoundError
-from quantumai.provenance.ledger.checkpoint import TreeHead
-from quantumai.provenance.ledger.note import Note
+from quantumai.provenance.ledger.checkpoint import TreeHead, stated_head
 from quantumai.storage.objects import ObjectStore
 
 PREFIX = "ledger/commits/"
@@ -106,7 +105,7 @@ class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def head(self) -> TreeHead:
         """The head that the checkpoint states; its signatures are not checked here."""
-        return TreeHead.parse(Note.parse(self.checkpoint.encode()).text)
+        return stated_head(self.checkpoint.encode())
 
     @classmethod
     def parse(cls, number: int, data: bytes) -> Commit:
@@ -136,6 +135,11 @@ def _decoded(data: bytes, kind: type[_T], what: str) -> _T:
     except (BadInputError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise LedgerError(f"{what} is damaged: {error}") from None
     return found
+
+
+def cosigned_key(size: int) -> str:
+    """Name of the object that holds the cosigned checkpoint of `size` leaves."""
+    return f"{COSIGNED_PREFIX}{size:020d}"
 
 
 def commit_key(number: int) -> str:

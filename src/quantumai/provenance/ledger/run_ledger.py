@@ -84,7 +84,8 @@ class Ledger:
         to each other in one commit, which other threads' leaves may share. With `at_size`, only
         if the ledger still has that many leaves, and with `guard`, only if it returns True for
         the very place: else `ConflictError`. `guard` may run several times and in another
-        thread, so never call this inside a transaction that the guard waits for.
+        thread, so never call this inside a transaction that the guard waits for. It may read the
+        ledger, which lacks what others append in the same commit, and must not append itself.
 
         After a `StorageError` the new leaves are either all in the ledger or none is; appending
         them again is harmless.

@@ -13,8 +13,9 @@ import msgspec
 
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.provenance.ledger.commits import Leaf
+from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.statements.dsse import Envelope, parse_envelope
 from quantumai.provenance.statements.statement import (
     COUNTER_SIGNATURE,
@@ -29,7 +30,7 @@ from quantumai.provenance.verification.signature_checks import (
     check_signatures,
     strictest_mode,
 )
-from quantumai.provenance.verification.trust import StatementKey, TrustFile
+from quantumai.provenance.verification.trust import TrustFile
 
 LEAF_TYPE = "counter-signature"
 _SUBJECT = "envelope"
@@ -79,29 +80,55 @@ def parse_counter_signature(envelope: Envelope) -> CounterSignature:
     return counter
 
 
+@dataclass(frozen=True)
+class CounterSigned:
+    """What a counter-signature has to be about: an envelope and where its own proof says it is."""
+
+    envelope_sha256: str
+    leaf_type: str
+    leaf_index: int
+    tenant: str
+    crypto_mode: CryptoMode
+
+
 def verify_counter_signature(
     evidence: CounterEvidence,
-    envelope: bytes,
-    tenant: str,
+    about: CounterSigned,
     trust: TrustFile | None,
     remembered: Remembered | None = None,
-) -> tuple[list[StatementKey], list[Check]]:
-    """The keys that counter-signed `envelope` of `tenant`, and the checks of that.
+) -> list[Check]:
+    """The checks of a counter-signature, by the names of a manifest's own: they stand in for them.
 
-    The checks have the names of a manifest's own: they stand in for them.
+    It may be stricter than the envelope's own crypto mode and never weaker.
     """
     try:
         parsed = parse_envelope(evidence.envelope)
         counter = parse_counter_signature(parsed)
+        _require_about(counter, about, evidence.proof, trust)
     except BadInputError as error:
-        return [], [failed(NAME, str(error), ExitCode.SIGNATURE)]
-    if counter.envelope_sha256 != sha256_hex(envelope) or counter.tenant != tenant:
-        return [], [failed(NAME, "it is about another envelope", ExitCode.SIGNATURE)]
+        return [failed(NAME, str(error), ExitCode.SIGNATURE)]
+    except LedgerError as error:
+        return [failed(NAME, str(error), ExitCode.LEDGER)]
     holding, checks = check_signatures(parsed, trust)
-    mode = strictest_mode(counter.crypto_mode, trust, tenant)
+    mode = strictest_mode(counter.crypto_mode, trust, about.tenant)
     leaf = Leaf(LEAF_TYPE, 1, sha256_hex(evidence.envelope))
-    return holding, [
+    return [
         *checks,
-        check_crypto_mode(counter.crypto_mode, trust, tenant, holding),
+        check_crypto_mode(counter.crypto_mode, trust, about.tenant, holding),
         *check_ledger(leaf, evidence.proof, trust, mode, holding, remembered),
     ]
+
+
+def _require_about(
+    counter: CounterSignature, about: CounterSigned, proof: bytes, trust: TrustFile | None
+) -> None:
+    said = (counter.envelope_sha256, counter.leaf_type, counter.leaf_index, counter.tenant)
+    if said != (about.envelope_sha256, about.leaf_type, about.leaf_index, about.tenant):
+        raise BadInputError("the counter-signature is about another envelope")
+    if trust is not None and counter.origin != trust.ledger.origin:
+        raise BadInputError("the counter-signature is about another ledger")
+    if counter.crypto_mode.strength < about.crypto_mode.strength:
+        modes = f"{counter.crypto_mode} cannot stand for {about.crypto_mode}"
+        raise BadInputError(f"a counter-signature in mode {modes}")
+    if counter.leaf_index >= LedgerProof.parse(proof).index:
+        raise LedgerError("the counter-signature comes before what it is about")

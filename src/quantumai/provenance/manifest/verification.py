@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError
+from quantumai.errors import BadInputError, LedgerError
 from quantumai.provenance.ledger.commits import Leaf
+from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.counter_signature import (
     CounterEvidence,
+    CounterSigned,
     verify_counter_signature,
 )
 from quantumai.provenance.manifest.run_manifest import (
@@ -29,6 +31,7 @@ from quantumai.provenance.verification.ledger_evidence import check_ledger
 from quantumai.provenance.verification.report import (
     Check,
     ExitCode,
+    Outcome,
     VerificationReport,
     failed,
     not_checked,
@@ -102,27 +105,40 @@ def verify_manifest(
         check_crypto_mode(mode, trust, manifest.tenant, holding),
         *check_ledger(leaf, proof, trust, strictest, holding, remembered),
     ]
-    if counter is not None:
-        sealed = _vouched(
-            sealed,
-            verify_counter_signature(counter, envelope, manifest.tenant, trust, remembered)[1],
-        )
+    if counter is not None and proof is not None:
+        place = CounterSigned(leaf.sha256, leaf.type, _index_in(proof), manifest.tenant, mode)
+        sealed = _vouched(sealed, verify_counter_signature(counter, place, trust, remembered))
     order = {name: place for place, name in enumerate(CHECK_NAMES)}
     checks = sorted([*sealed, *about], key=lambda check: order.get(check.name, -1))
     return VerificationReport.of(checks, allow_unchecked)
 
 
 def _vouched(own: list[Check], counter: list[Check]) -> list[Check]:
-    """The seal's checks where a counter-signature was given: it takes the place of all of them.
+    """The seal's checks where a counter-signature was given: it takes the place of the signatures.
 
-    A signature of a trusted key that is wrong stays wrong, whoever vouches for it.
+    What rests on hashes stays the manifest's own: its place in the ledger. And a signature of a
+    trusted key that is wrong stays wrong, whoever vouches for it.
     """
-    forged = [check for check in own if check.exit_code is ExitCode.SIGNATURE]
-    standing_in = [
-        Check(c.name, c.status, f"counter-signature: {c.detail}", c.exit_code) for c in counter
+    kept = [
+        check
+        for check in own
+        if check.exit_code is ExitCode.SIGNATURE
+        or (check.name == "ledger" and check.status is not Outcome.OK)
     ]
-    named = {check.name for check in forged}
-    return [*forged, *(check for check in standing_in if check.name not in named)]
+    named = {check.name for check in kept}
+    standing_in = [
+        Check(c.name, c.status, f"counter-signature: {c.detail}", c.exit_code)
+        for c in counter
+        if c.name not in named
+    ]
+    return [*kept, *standing_in]
+
+
+def _index_in(proof: bytes) -> int:
+    try:
+        return LedgerProof.parse(proof).index
+    except LedgerError:
+        return -1  # told by the check of the ledger
 
 
 def _check_fields(manifest: RunManifest, holding: list[StatementKey]) -> Check:

@@ -142,37 +142,55 @@ def _cosigned(
         answer = endpoint.add_checkpoint(AddCheckpoint(known, proof, checkpoint).data)
         if answer.status == 200:
             return checkpoint, answer.body
-        if answer.status != 409:
-            raise _refused(witness, answer, known, size)
-        known = _size_in(answer, witness)
+        known = _known_size(witness, answer, known, size)
     raise UnreachableError(f"{witness.name} names another size each time", hint="try again")
 
 
+def _known_size(witness: KnownWitness, answer: Answer, known: int, size: int) -> int:
+    """The size that a witness says it knows. Raises what its answer means if it says none."""
+    if answer.status != 409:
+        raise _refused(witness, answer, known, size)
+    told = _size_in(answer)
+    if known == size and told in (None, known):
+        # The sizes agree, so the roots do not (version 1.0.0 of the text; 422 in its main branch).
+        raise _other_tree(witness, answer, known, size)
+    if told is None:
+        raise UnreachableError(f"{witness.name} gave an answer that cannot be read")
+    return told
+
+
 def _refused(witness: KnownWitness, answer: Answer, known: int, size: int) -> QuantumAIError:
-    said = answer.body[:200].decode(errors="replace").split("\n")[0]
-    shown = "".join(c if c.isprintable() else "?" for c in said)
     if answer.status == 422:
-        return ContradictedError(
-            f"{witness.name} knows another tree of {known} leaves than this ledger's, "
-            f"so it does not cosign {size}: {shown}",
-            hint="the ledger was forked or restored to another history",
-        )
+        return _other_tree(witness, answer, known, size)
     if answer.status == 404:
         return BadInputError(
             f"{witness.name} does not know this ledger",
             hint="give its operator the ledger's verifier key",
         )
     if answer.status in (400, 403):
-        return BadInputError(f"{witness.name} refused the checkpoint: {shown}")
+        return BadInputError(f"{witness.name} refused the checkpoint: {_said(answer)}")
     return UnreachableError(f"{witness.name} answered with status {answer.status}")
 
 
-def _size_in(answer: Answer, witness: KnownWitness) -> int:
-    text = answer.body.decode(errors="replace")
-    size = text.removesuffix("\n")
+def _other_tree(witness: KnownWitness, answer: Answer, known: int, size: int) -> ContradictedError:
+    return ContradictedError(
+        f"{witness.name} knows another tree of {known} leaves than this ledger's, "
+        f"so it does not cosign {size}: {_said(answer)}",
+        hint="the ledger was forked or restored to another history",
+    )
+
+
+def _said(answer: Answer) -> str:
+    said = answer.body[:200].decode(errors="replace").split("\n")[0]
+    return "".join(c if c.isprintable() else "?" for c in said)
+
+
+def _size_in(answer: Answer) -> int | None:
+    """The size that an answer tells, None if it tells none."""
+    size = answer.body.decode(errors="replace").removesuffix("\n")
     is_size = answer.media_type.split(";")[0].strip() == SIZE_MEDIA_TYPE
     if not is_size or not size.isascii() or not size.isdecimal() or len(size) > 19:
-        raise UnreachableError(f"{witness.name} gave an answer that cannot be read")
+        return None
     return int(size)
 
 

@@ -7,10 +7,7 @@ same folder adds what is new: tiles are only ever created, and the checkpoint on
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +28,7 @@ from quantumai.storage.durable_files import (
     make_folder,
     replace_file,
 )
+from quantumai.storage.folder_lock import locked_folder
 from quantumai.storage.objects import ObjectStore
 
 _AT_ONCE = 16 * WIDTH
@@ -57,7 +55,8 @@ def export_ledger(
     contradicts this ledger or is longer, and `StorageError` if it cannot be written.
     """
     try:
-        with _locked(folder):
+        make_folder(folder)
+        with locked_folder(folder):
             since = _former_size(ledger, folder)
             checkpoint = checkpoint_after(since)
             head = require_own(ledger, checkpoint)
@@ -73,17 +72,6 @@ def export_ledger(
     except OSError as error:
         raise StorageError(f"cannot write {shown_path(folder)}: {error.strerror}") from error
     return Exported(head, since, written, missing)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    make_folder(folder)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _former_size(ledger: Ledger, folder: Path) -> int:

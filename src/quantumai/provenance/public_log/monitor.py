@@ -6,10 +6,6 @@ only after everything held, and never moves backwards, whoever else uses it at t
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +28,7 @@ from quantumai.provenance.public_log.tree_check import CheckEntry, check_leaf
 from quantumai.provenance.verification.freshness import verified_head
 from quantumai.provenance.verification.trust import TrustFile
 from quantumai.storage.durable_files import replace_file
+from quantumai.storage.folder_lock import locked_folder
 
 _LONGEST_STATE = 1 << 20
 
@@ -160,7 +157,7 @@ class Monitor:
 
     def _remember(self, checkpoint: bytes, head: TreeHead) -> None:
         try:
-            with _locked(self._state.resolve().parent):
+            with locked_folder(self._state.resolve().parent):
                 known = self.remembered()
                 if known is None or known.size <= head.size:
                     replace_file(self._state.resolve(), checkpoint)
@@ -182,16 +179,6 @@ def remembered_checkpoint(path: Path) -> bytes:
             hint="keep the file `checkpoint` of an export, or a state file of `qai ledger watch`",
         ) from None
     return data
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _without(message: str, kind: AlarmKind) -> str:

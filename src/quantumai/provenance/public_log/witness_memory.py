@@ -1,15 +1,12 @@
 """What a witness remembers, in a folder: one file for each log, named by the SHA-256 of its origin.
 
-A lock on the folder keeps threads and processes apart, as each call opens the folder anew. Each
-file is replaced whole and durably.
+A lock on the folder keeps threads and processes apart. Each file is replaced whole and durably.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from quantumai.bounded_reading import shown_path
@@ -18,6 +15,7 @@ from quantumai.errors import EvidenceError, StorageError
 from quantumai.provenance.ledger.checkpoint import TreeHead
 from quantumai.provenance.ledger.note import Note
 from quantumai.storage.durable_files import make_folder, replace_file
+from quantumai.storage.folder_lock import locked_folder
 
 
 class FolderMemory:
@@ -29,16 +27,13 @@ class FolderMemory:
     @contextmanager
     def hold(self, origin: str) -> Iterator[_Held]:
         """See `WitnessMemory.hold`. Raises `StorageError`."""
-        try:
-            make_folder(self._folder, 0o700)
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise _failed("use", self._folder, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with ExitStack() as held:
+            try:
+                make_folder(self._folder, 0o700)
+                held.enter_context(locked_folder(self._folder))
+            except OSError as error:
+                raise _failed("use", self._folder, error) from error
             yield _Held(self._folder / sha256_hex(origin.encode()), origin)
-        finally:
-            os.close(descriptor)
 
 
 class _Held:

@@ -31,6 +31,7 @@ from quantumai.provenance.statements.stored import stored_envelope
 from quantumai.storage.objects import ObjectStore
 
 LEAF_TYPE = "audit-checkpoint"
+FOLDER = "audit-checkpoints"
 _SUBJECT = "audit-log"
 
 
@@ -96,7 +97,7 @@ class AuditAnchor:
         """Store a signed checkpoint and return its leaf, which the caller appends."""
         self.read(envelope)
         digest = sha256_hex(envelope)
-        self._objects.put_once(f"audit-checkpoints/{digest}", envelope)
+        self._objects.put_once(f"{FOLDER}/{digest}", envelope)
         return Leaf(LEAF_TYPE, 1, digest)
 
     def read(self, envelope: bytes) -> AuditCheckpoint:
@@ -133,7 +134,7 @@ class AuditAnchor:
 
     def _stored(self, digest: str) -> AuditCheckpoint:
         try:
-            return self._signed(stored_envelope(self._objects, "audit-checkpoints", digest))
+            return self._signed(stored_envelope(self._objects, FOLDER, digest))
         except (BadInputError, LedgerError) as error:
             raise LedgerError(f"audit checkpoint {digest[:16]}: {error}") from None
 

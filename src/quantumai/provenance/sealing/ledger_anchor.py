@@ -16,8 +16,7 @@ from quantumai.keys.algorithms import PublicKey
 from quantumai.keys.management.built_in import LEDGER_ANCHOR as KEY_NAME
 from quantumai.merkle import verify_consistency
 from quantumai.provenance.key_history.key_events import KeyEventKind, LoggedEvent, signed_by
-from quantumai.provenance.ledger.checkpoint import TreeHead
-from quantumai.provenance.ledger.note import Note
+from quantumai.provenance.ledger.checkpoint import TreeHead, stated_head
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.provenance.statements.dsse import Envelope
 from quantumai.provenance.statements.statement import (
@@ -48,7 +47,7 @@ class LedgerAnchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def of(cls, checkpoint: bytes, created_at: str) -> LedgerAnchor:
         """The anchor of a checkpoint at time `created_at` (ISO 8601 UTC)."""
-        head = TreeHead.parse(Note.parse(checkpoint).text)
+        head = stated_head(checkpoint)
         return cls(head.origin, head.size, head.root.hex(), created_at)
 
 
@@ -99,7 +98,7 @@ def anchor_problems(
 
 
 def _problems(ledger: Ledger, objects: ObjectStore, known: dict[str, PublicKey]) -> Iterator[str]:
-    head = TreeHead.parse(Note.parse(ledger.checkpoint()).text)
+    head = stated_head(ledger.checkpoint())
     for index, leaf in ledger.leaves(LEAF_TYPE):
         try:
             _check(stored_envelope(objects, FOLDER, leaf.sha256), index, head, ledger, known)

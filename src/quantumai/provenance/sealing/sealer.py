@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -29,20 +28,17 @@ from quantumai.provenance.key_history.key_events import (
     LoggedEvent,
     build_key_event,
     key_status,
-    store_event,
 )
 from quantumai.provenance.key_history.key_rotations import ROOT, rotation_problems
 from quantumai.provenance.key_history.key_status import build_key_status
-from quantumai.provenance.ledger.checkpoint import TreeHead
+from quantumai.provenance.ledger.checkpoint import stated_head
 from quantumai.provenance.ledger.commits import Leaf
-from quantumai.provenance.ledger.note import Note
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.provenance.public_log.cosigned_checkpoints import CosignedCheckpoints
 from quantumai.provenance.sealing.audit_anchor import AuditAnchor
-from quantumai.provenance.sealing.ledger_anchor import (
-    anchor_problems,
-)
+from quantumai.provenance.sealing.key_announcer import KeyAnnouncer, Missing
+from quantumai.provenance.sealing.ledger_anchor import anchor_problems
 from quantumai.provenance.sealing.trust_proposal import propose_trust
 from quantumai.provenance.statements.dsse import Envelope, envelope_of, parse_envelope
 from quantumai.provenance.statements.statement import AUDIT_CHECKPOINT, predicate_type_of
@@ -80,13 +76,14 @@ class Sealer:
             self._audit_keys,
             clock,
         )
+        self._announcer = KeyAnnouncer(ledger, objects, self._by_authority, self._all_active)
         self._announced: set[str] = set()  # ids of keys whose activation is in the ledger
 
     def ensure_ready(self, least_size: int = 0) -> None:
         """Make the keys and log what the ledger does not yet know of them; idempotent.
 
         Also completes a rotation that was interrupted between provider and ledger. Two processes
-        at once log each event once: an append is conditional on the size that was looked at.
+        at once log each event once, and whoever appends other leaves meanwhile delays nothing.
         Raises `LedgerError`, before anything is made, if leaves were lost: fewer than
         `least_size`, or than the ledger's caches know of.
         """
@@ -97,12 +94,17 @@ class Sealer:
         for name, built_in in BUILT_IN.items():
             if not built_in.on_demand:
                 self.keys.ensure(name)
-        while missing := self._missing_leaves(size := self.ledger.size()):
-            try:
-                self.ledger.append([*missing, self.audit_leaf()], at_size=size)
-            except ConflictError:
-                continue
-        self._announced = {key.key_id for key in self.keys.every_version()}
+        active: set[str] = set()
+        created_at = self._now()
+
+        def missing(size: int) -> Missing:
+            # Noted before it is compared: a key that is made later is for the next call.
+            active.clear()
+            active.update(key.key_id for key in self.keys.every_version() if key.activated_at)
+            return self._missing(size, created_at)
+
+        self._announcer.announce(missing, self._audit_checkpoint)
+        self._announced = active
 
     def sign(self, statement: bytes, mode: CryptoMode = CryptoMode.PQC_REQUIRED) -> bytes:
         """Envelope (canonical JSON) of `statement`, signed by the current keys of a crypto mode.
@@ -177,12 +179,12 @@ class Sealer:
 
     def audit_leaf(self) -> Leaf:
         """The leaf of a fresh, stored checkpoint of the audit log."""
-        return self.audit_anchor.leaf(self.audit_anchor.signed(self.keys.audit_head()))
+        return self.audit_anchor.leaf(self._audit_checkpoint())
 
     def proof(self, index: int, envelope: bytes) -> bytes:
         """Self-contained proof file for the leaf `index` of `envelope`."""
         checkpoint = CosignedCheckpoints(self.ledger).best(self.witnesses, index)
-        head = TreeHead.parse(Note.parse(checkpoint).text)
+        head = stated_head(checkpoint)
         events = self._events(head.size)
         statuses = []
         for signature in parse_envelope(envelope).signatures:
@@ -194,22 +196,21 @@ class Sealer:
 
     def announce_root(self, public: PublicKey) -> None:
         """Log the root's public key, so that everybody knows who may vouch in an emergency."""
-        while True:
-            size = self.ledger.size()
-            if any(logged.event.alias == ROOT for logged in self._events(size)):
-                return
-            event = KeyEvent(
-                event=KeyEventKind.ACTIVATION,
-                key_id=public.key_id,
-                alias=ROOT,
-                key_version=1,
-                algorithm=public.algorithm,
-                spki=public.spki,
-                created_at=self._now(),
-            )
-            leaf = store_event(self._objects, self._by_authority(event))
-            with suppress(ConflictError):
-                self.ledger.append([leaf], at_size=size)
+        event = KeyEvent(
+            event=KeyEventKind.ACTIVATION,
+            key_id=public.key_id,
+            alias=ROOT,
+            key_version=1,
+            algorithm=public.algorithm,
+            spki=public.spki,
+            created_at=self._now(),
+        )
+
+        def missing(size: int) -> Missing:
+            is_known = any(logged.event.alias == ROOT for logged in self._events(size))
+            return Missing(() if is_known else (event,))
+
+        self._announcer.announce(missing)
 
     def verify_ledger(self) -> list[str]:
         """Recheck everything in the ledger, rotations of keys included; the problems found."""
@@ -250,14 +251,16 @@ class Sealer:
     def _events(self, size: int) -> list[LoggedEvent]:
         return self._history.up_to(size, self._authority())
 
-    def _missing_leaves(self, size: int) -> list[Leaf]:
-        events = missing_events(self.keys, self._events(size), self._now())
-        leaves = [store_event(self._objects, self._by_authority(event)) for event in events]
-        logged = [leaf.sha256 for _, leaf in self.ledger.leaves(ROTATION_LEAF)] if size else []
-        return leaves + missing_rotations(self.keys, self._objects, logged)
+    def _missing(self, size: int, created_at: str) -> Missing:
+        events = missing_events(self.keys, self._events(size), created_at)
+        logged = [leaf.sha256 for _, leaf in self.ledger.leaves(ROTATION_LEAF)]
+        return Missing(events, missing_rotations(self.keys, logged))
 
     def _by_authority(self, event: KeyEvent) -> bytes:
         return self._signed((AUTHORITY,), build_key_event(event)).data
+
+    def _audit_checkpoint(self) -> bytes:
+        return self.audit_anchor.signed(self.keys.audit_head())
 
     def _signed_head(self, statement: bytes) -> bytes:
         made = self.keys.sign_audit_head(AUDIT_CHECKPOINT, statement)

@@ -12,11 +12,22 @@ from dataclasses import dataclass
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, EvidenceError, LedgerError
 from quantumai.keys.algorithms import AlgorithmClass, algorithm_class
-from quantumai.provenance.ledger.checkpoint import TreeHead, verify_checkpoint
-from quantumai.provenance.ledger.consistency import ProofSource, consistency_evidence
+from quantumai.provenance.ledger.checkpoint import TreeHead, stated_head, verify_checkpoint
+from quantumai.provenance.ledger.consistency import (
+    ProofSource,
+    consistency_evidence,
+    require_growth,
+)
 from quantumai.provenance.ledger.cosignatures import voices, voices_in_words
 from quantumai.provenance.ledger.note import VerifierKey
-from quantumai.provenance.verification.report import Check, ExitCode, failed, not_checked, passed
+from quantumai.provenance.verification.report import (
+    Check,
+    ExitCode,
+    Outcome,
+    failed,
+    not_checked,
+    passed,
+)
 from quantumai.provenance.verification.trust import TrustFile
 
 FRESHNESS = "freshness"
@@ -70,22 +81,28 @@ def check_freshness(
     trust: TrustFile,
     mode: CryptoMode,
     remembered: Remembered | None,
+    *,
+    is_newest: bool = False,
 ) -> Check:
-    """Check a proof's verified `head` against the remembered checkpoint and the witness quorum."""
+    """Check a verified `head` against the remembered checkpoint and the witness quorum.
+
+    `checkpoint` is the one whose cosignatures count. A proof's head may be older than what is
+    remembered; that of a whole log `is_newest` and may not. Where nothing was asked for, the check
+    has exit code 0.
+    """
     if not asks_for_freshness(trust, remembered):
-        return not_checked(FRESHNESS, _NOBODY)
+        return Check(FRESHNESS, Outcome.NOT_CHECKED, _NOBODY, ExitCode.OK)
     seen = []
     try:
         if remembered is not None:
-            seen.append(
-                _same_tree(head, verified_head(remembered.checkpoint, trust, mode), remembered)
-            )
+            known = verified_head(remembered.checkpoint, trust, mode)
+            seen.append(_same_tree(head, known, remembered, is_newest=is_newest))
         if trust.witnesses.quorum:
-            seen.append(_witnessed(checkpoint, trust, mode))
+            seen.append(_witnessed(head, checkpoint, trust, mode))
     except (BadInputError, EvidenceError) as error:
         return failed(FRESHNESS, str(error), ExitCode.LEDGER)
     except _LackingError as error:
-        return not_checked(FRESHNESS, str(error))
+        return not_checked(FRESHNESS, "; ".join([*seen, str(error)]))
     return passed(FRESHNESS, "; ".join(seen))
 
 
@@ -93,20 +110,28 @@ class _LackingError(Exception):
     """Evidence that would be needed is missing."""
 
 
-def _same_tree(head: TreeHead, known: TreeHead, remembered: Remembered) -> str:
+def _same_tree(head: TreeHead, known: TreeHead, remembered: Remembered, *, is_newest: bool) -> str:
     def proofs(first: int, second: int) -> Sequence[bytes]:
         if remembered.consistency is None:
             raise _LackingError(f"no ledger at hand to prove that {second} leaves extend {first}")
         return remembered.consistency(first, second)
 
-    consistency_evidence(proofs, head, known)
-    return f"consistent with the remembered checkpoint of {known.size} leaves"
+    if is_newest:
+        require_growth(proofs, known, head)
+    else:
+        consistency_evidence(proofs, head, known)
+    found = f"consistent with the remembered checkpoint of {known.size} leaves"
+    if known.size > head.size:
+        found += f"; {known.size - head.size} leaves came since this proof, and are not in it"
+    return found
 
 
-def _witnessed(checkpoint: bytes, trust: TrustFile, mode: CryptoMode) -> str:
+def _witnessed(head: TreeHead, checkpoint: bytes, trust: TrustFile, mode: CryptoMode) -> str:
     post_quantum_only = mode is not CryptoMode.CLASSICAL
     heard = voices(checkpoint, trust.witnesses.keys(), post_quantum_only=post_quantum_only)
     quorum = trust.witnesses.quorum
     if len(heard) < quorum:
         raise _LackingError(f"{len(heard)} of the {quorum} witnesses that you ask for cosigned")
-    return f"cosigned by {voices_in_words(heard)}"
+    size = stated_head(checkpoint).size
+    leaves = "" if size == head.size else f"the first {size} leaves were "
+    return f"{leaves}cosigned by {voices_in_words(heard)}"

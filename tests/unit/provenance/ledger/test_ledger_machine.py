@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ from quantumai.provenance.ledger.checkpoint import TreeHead
 from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.note import Note
 from quantumai.provenance.ledger.run_ledger import Ledger
+from quantumai.storage.file_lease import FileLease
 from quantumai.storage.object_lease import ObjectLease
+from quantumai.storage.writer_lease import WriterLease
 from tests.unit.provenance.ledger.ledger_faults import (
     Faulty,
     MemoryObjects,
@@ -46,8 +50,10 @@ class Writers(RuleBasedStateMachine):
         self.writers = [self.open(number, self.store) for number in range(3)]
 
     def open(self, number: int, store: MemoryObjects | Faulty) -> Ledger:
-        lease = ObjectLease(store, self.clock, wait=self.wait) if number else None
-        return quick_ledger(store, lease)
+        return quick_ledger(store, self.lease(store) if number else None)
+
+    def lease(self, store: MemoryObjects | Faulty) -> WriterLease:
+        return ObjectLease(store, self.clock, wait=self.wait)
 
     def clock(self) -> datetime:
         return datetime.fromtimestamp(self.now_s, UTC)
@@ -139,8 +145,23 @@ class Writers(RuleBasedStateMachine):
         self.head = head
 
 
+class WritersOfOneHome(Writers):
+    """The same with file leases; nobody waits for one, since all run in one thread."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        super().__init__()
+
+    def lease(self, store: MemoryObjects | Faulty) -> WriterLease:
+        return FileLease(Path(self.folder.name) / "lease", patience_s=0)
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+
 @pytest.mark.slow
-def test_any_interleaving_of_writers() -> None:
+@pytest.mark.parametrize("writers", [Writers, WritersOfOneHome])
+def test_any_interleaving_of_writers(writers: type[Writers]) -> None:
     run_state_machine_as_test(
-        Writers, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
+        writers, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
     )

@@ -28,6 +28,8 @@ from quantumai.provenance.verification.report import ExitCode
 from quantumai.provenance.verification.trust import TrustFile
 from tests.other_verifiers import verifiers
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "model.onnx": hashlib.sha256(b"weights").hexdigest(),
     "card.md": hashlib.sha256(b"words").hexdigest(),

@@ -18,7 +18,11 @@ from quantumai.provenance.manifest.verification import verify_manifest
 from quantumai.provenance.sealing.counter_signing import counter_sign
 from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.statements.dsse import parse_envelope
-from quantumai.provenance.statements.statement import artifact_hash
+from quantumai.provenance.statements.statement import (
+    RUN_MANIFEST,
+    artifact_hash,
+    build_statement,
+)
 from quantumai.provenance.verification.report import ExitCode, VerificationReport
 from quantumai.provenance.verification.trust import TrustFile
 
@@ -26,14 +30,16 @@ RESULT = b'{"z":0.5}'
 SUBJECTS = {"result": sha256_hex(RESULT)}
 
 
-def _old_manifest(sealer: Sealer) -> tuple[bytes, int, bytes]:
+def _old_manifest(
+    sealer: Sealer, written: str = "classical", signed: CryptoMode = CryptoMode.CLASSICAL
+) -> tuple[bytes, int, bytes]:
     """A manifest of the time when a classical signature was enough."""
     manifest = RunManifest(
         job_id="j",
         tenant="t",
         backend_id="b",
-        pqc_suite="Ed25519",
-        crypto_mode="classical",
+        pqc_suite="ML-DSA-65:Ed25519",
+        crypto_mode=written,
         calibration_snapshot_id="c",
         em_method="zne",
         em_version="1",
@@ -47,7 +53,7 @@ def _old_manifest(sealer: Sealer) -> tuple[bytes, int, bytes]:
         schema_version=1,
     )
     statement = build_run_manifest(manifest, SUBJECTS)
-    envelope, index = sealer.seal("run-manifest", statement, mode=CryptoMode.CLASSICAL)
+    envelope, index = sealer.seal("run-manifest", statement, mode=signed)
     return envelope, index, sealer.proof(index, envelope)
 
 
@@ -98,6 +104,9 @@ def test_a_counter_signature_vouches_for_nothing_else(sealer: Sealer) -> None:
     for wrong in (
         _counter(sealer, envelope, index, envelope_sha256="0" * 64),
         _counter(sealer, envelope, index, tenant="other"),
+        _counter(sealer, envelope, index, leaf_index=index + 1),
+        _counter(sealer, envelope, index, leaf_type="release"),
+        _counter(sealer, envelope, index, origin="somebody/else"),
         replace(good, envelope=good.envelope[:-1]),
         replace(good, envelope=envelope),
     ):
@@ -107,6 +116,29 @@ def test_a_counter_signature_vouches_for_nothing_else(sealer: Sealer) -> None:
     for broken in (proof, b"junk"):
         report = _verify(envelope, proof, strict, replace(good, proof=broken))
         assert report.exit_code == ExitCode.LEDGER
+
+
+def test_it_never_lowers_the_manifests_own_mode(sealer: Sealer) -> None:
+    """A thief of the classical key cannot lower what was sealed as pqc-required."""
+    envelope, index, proof = _old_manifest(sealer, "pqc-required", CryptoMode.PQC_REQUIRED)
+    classical = sealer.export_trust(CryptoMode.CLASSICAL)
+    only = tuple(key for key in classical.statement_keys if key.algorithm == "Ed25519")
+    lenient = msgspec.structs.replace(classical, statement_keys=only)
+    for mode in (CryptoMode.CLASSICAL, CryptoMode.HYBRID):
+        counter = _counter(sealer, envelope, index, crypto_mode=mode)
+        report = _verify(envelope, proof, lenient, counter)
+        assert report.exit_code == ExitCode.SIGNATURE
+
+
+def test_the_manifests_own_place_in_the_ledger_still_has_to_be_proved(sealer: Sealer) -> None:
+    envelope, index, _ = _old_manifest(sealer)
+    strict, counter = sealer.export_trust(), _counter(sealer, envelope, index)
+    other, other_index = sealer.seal("run-manifest", build_statement(SUBJECTS, RUN_MANIFEST, {}))
+    strangers = sealer.proof(other_index, other)
+    assert _verify(envelope, strangers, strict, counter).exit_code != ExitCode.OK
+    held = {SUBJECTS["result"]: RESULT}
+    missing = verify_manifest(envelope, held.get, None, strict, counter=counter)
+    assert not missing.verified
 
 
 def test_a_wrong_signature_is_not_vouched_away(sealer: Sealer) -> None:

@@ -15,8 +15,10 @@ from quantumai.keys.management.internal_keys import InternalKeys
 from quantumai.provenance.ledger.checkpoint import stated_head
 from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.consistency import consistency_evidence
+from quantumai.provenance.ledger.note import parse_signature_lines
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.provenance.public_log import export as ledger_export
+from quantumai.provenance.public_log.cosigned_checkpoints import CosignedCheckpoints
 from quantumai.provenance.public_log.export import Exported, export_ledger
 from quantumai.provenance.public_log.static_files import FolderFiles, PublicLog
 from quantumai.provenance.public_log.verification import verify_public_log
@@ -24,9 +26,11 @@ from quantumai.provenance.sealing.checkpoint_signer import KmsCheckpointSigner
 from quantumai.provenance.sealing.home_verification import verify_home_ledger
 from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.verification.report import ExitCode, Outcome
-from quantumai.provenance.verification.trust import WitnessTrust
+from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
 from quantumai.storage.local_objects import LocalObjects
-from tests.logs import HandMadeLog, leaf
+from tests.logs import HandMadeLog, leaf, new_witness
+
+pytestmark = pytest.mark.slow
 
 ORIGIN = "quantumai/ledger/test"
 STEPS = (1, 254, 1, 1, 300, 5000, 2)
@@ -201,16 +205,54 @@ def test_a_homes_export_verifies_with_its_trust_file_alone(
 
 
 def test_the_homes_own_answer_on_freshness(sealer: Sealer, tmp_path: Path) -> None:
-    nobody = WitnessTrust()
     sealer.ledger.append([Leaf.parse(leaf("run-manifest", "x"))])
-    plain = verify_home_ledger(sealer, nobody)
+    plain = verify_home_ledger(sealer)
     assert (plain.exit_code, plain.freshness.status) == (ExitCode.OK, Outcome.NOT_CHECKED)
     known = sealer.ledger.checkpoint()
     sealer.ledger.append([Leaf.parse(leaf("run-manifest", "y"))])
-    fresh = verify_home_ledger(sealer, nobody, remembered=known)
+    fresh = verify_home_ledger(sealer, remembered=known)
     assert (fresh.exit_code, fresh.freshness.status) == (ExitCode.OK, Outcome.OK)
     other = HandMadeLog([leaf("run-manifest", "z")]).checkpoint(1, origin=sealer.ledger.origin)
-    forged = verify_home_ledger(sealer, nobody, remembered=other)
+    forged = verify_home_ledger(sealer, remembered=other)
     assert (forged.exit_code, forged.freshness.status) == (ExitCode.LEDGER, Outcome.FAILED)
     stranger = HandMadeLog([]).trust(mode=CryptoMode.PQC_REQUIRED)
-    assert verify_home_ledger(sealer, nobody, trust=stranger).exit_code is ExitCode.LEDGER
+    assert verify_home_ledger(sealer, trust=stranger).exit_code is ExitCode.LEDGER
+
+
+def test_the_homes_own_quorum_is_a_wish_and_an_auditors_a_demand(sealer: Sealer) -> None:
+    sealer.ledger.append([Leaf.parse(leaf("run-manifest", "x"))])
+    known, kept = sealer.ledger.checkpoint(), CosignedCheckpoints(sealer.ledger)
+    one = new_witness("w.example")
+    sealer.witnesses = WitnessTrust(tuple(one.vkeys), 1)
+    demand = sealer.export_trust(witnesses=sealer.witnesses)
+
+    def look(trust: TrustFile | None, remembered: bytes | None = None) -> tuple[int, str, str]:
+        found = verify_home_ledger(sealer, trust, remembered)
+        assert found.problems == ()
+        return found.exit_code, found.freshness.status, found.freshness.detail
+
+    assert look(None)[:2] == (ExitCode.OK, Outcome.NOT_CHECKED)
+    assert look(None, known)[:2] == (ExitCode.OK, Outcome.OK)
+    for remembered in (None, known):
+        assert look(demand, remembered)[:2] == (ExitCode.NOT_CHECKED, Outcome.NOT_CHECKED)
+    lines = one.lines(known.decode().partition("\n\n")[0] + "\n", 1_800_000_000)
+    kept.add(known, parse_signature_lines(lines.encode()))
+    for trust in (None, demand):
+        assert look(trust)[:2] == (ExitCode.OK, Outcome.OK)
+    sealer.ledger.append([Leaf.parse(leaf("run-manifest", "y"))])
+    # Only what was cosigned is said to be.
+    for trust in (None, demand):
+        code, status, detail = look(trust, known)
+        assert (code, status) == (ExitCode.OK, Outcome.OK)
+        assert f"the first {stated_head(known).size} leaves were cosigned by w.example" in detail
+
+
+def test_a_damaged_cosigned_checkpoint_is_told_once(sealer: Sealer) -> None:
+    one = new_witness("w.example")
+    sealer.witnesses = WitnessTrust(tuple(one.vkeys), 1)
+    known = sealer.ledger.checkpoint()
+    lines = one.lines(known.decode().partition("\n\n")[0] + "\n", 1_800_000_000)
+    CosignedCheckpoints(sealer.ledger).add(known, parse_signature_lines(lines.encode()))
+    (name,) = sealer.ledger.objects.keys("ledger/cosigned/")
+    sealer.ledger.objects.replace(name, known[:-9])
+    assert [name in problem for problem in verify_home_ledger(sealer).problems].count(True) == 1

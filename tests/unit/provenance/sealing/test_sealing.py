@@ -6,8 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,24 +60,132 @@ from datetime import UTC, datetime
 from pathlib import Path
 warnings.simplefilter("ignore")
 from quantumai.provenance.sealing.opening import open_sealer
+from quantumai.storage.file_lease import FileLease
 from quantumai.storage.local_objects import LocalObjects
 from tests.key_management import soft_kms
 home, now = Path(sys.argv[1]), lambda: datetime.now(UTC)
-sealer = open_sealer(soft_kms(home).internal(), LocalObjects(home / "o"), now)
+lease = FileLease(home / "lease") if sys.argv[2] == "leased" else None
+sealer = open_sealer(soft_kms(home).internal(), LocalObjects(home / "o"), now, lease=lease)
 print(sealer.ledger.origin)
 """
 
 
+@pytest.mark.parametrize("lease", ["optimistic", "leased"])
 def test_processes_opening_a_new_home_at_once_agree(
-    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer], lease: str
 ) -> None:
-    command = [sys.executable, "-c", _OPEN, str(tmp_path)]
+    command = [sys.executable, "-c", _OPEN, str(tmp_path), lease]
     openers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
     assert len({opener.communicate()[0] for opener in openers}) == 1
     (tmp_path / "o").rename(tmp_path / "objects")
     sealer = new_sealer(tmp_path)
     assert sealer.ledger.size() == 6  # with the head of the audit log
     assert sealer.ledger.verify() == []
+    if lease == "leased":
+        assert _stored(tmp_path) == _logged(sealer)
+
+
+def _stored(home: Path) -> dict[str, set[str]]:
+    """Names of the envelopes in the store that ensure_ready makes."""
+    folders = [home / "objects" / name for name in _FOLDERS.values()]
+    return {f.name: {p.name for p in f.iterdir()} if f.exists() else set() for f in folders}
+
+
+def _logged(sealer: Sealer) -> dict[str, set[str]]:
+    """The names that they have to have, by the leaves in the ledger."""
+    return {
+        folder: {leaf.sha256 for _, leaf in sealer.ledger.leaves(kind)}
+        for kind, folder in _FOLDERS.items()
+    }
+
+
+_FOLDERS = {
+    "key-event": "key-events",
+    "key-rotation": "key-rotations",
+    "audit-checkpoint": "audit-checkpoints",
+}
+_LIMIT = 150
+
+
+@pytest.mark.slow
+def test_readiness_comes_however_busy_the_ledger_is(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    sealer = new_sealer(tmp_path)
+    sealer.keys.rotate("statement")
+    is_ready, appending = threading.Event(), threading.Barrier(9)
+
+    def append(thread: int) -> int:
+        """Number of appends until the sealer is ready, or `_LIMIT`."""
+        for number in range(_LIMIT):
+            sealer.log("run-manifest", b"%d %d" % (thread, number))
+            if number == 0:
+                appending.wait(60)
+            if is_ready.is_set():
+                return number
+        return _LIMIT
+
+    with ThreadPoolExecutor(8) as pool:
+        others = [pool.submit(append, thread) for thread in range(8)]
+        appending.wait(60)
+        sealer.ensure_ready()
+        is_ready.set()
+        counts = [other.result() for other in others]
+    assert max(counts) < _LIMIT
+    assert len(_events(sealer, tmp_path)) == 7
+    assert _stored(tmp_path) == _logged(sealer)
+    assert sealer.verify_ledger() == []
+
+
+def test_each_event_is_signed_once_and_its_place_is_asked_for(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealer, other = new_sealer(tmp_path), new_sealer(tmp_path)
+    sealer.keys.rotate("statement")
+    stranger = new_sealer(tmp_path / "stranger").keys.ensure("authority").public_key
+    assert stranger
+    sign = sealer.keys.sign_statement
+    signed: list[Any] = []
+
+    def sign_while_others_append(*arguments: Any) -> Any:
+        other.log("run-manifest", b"%d" % len(signed))
+        if not signed:  # an event of something else, after which ours are still due
+            other.announce_root(stranger)
+        signed.append(arguments)
+        return sign(*arguments)
+
+    monkeypatch.setattr(sealer.keys, "sign_statement", sign_while_others_append)
+    sealer.ensure_ready()
+    assert len(signed) == 2  # the retirement and the activation
+    # Another process is quicker: what was signed in vain is neither logged nor stored.
+    sealer.keys.rotate("statement")
+    number = len(signed)
+
+    def sign_while_another_is_ready(*arguments: Any) -> Any:
+        other.ensure_ready()
+        return sign_while_others_append(*arguments)
+
+    monkeypatch.setattr(sealer.keys, "sign_statement", sign_while_another_is_ready)
+    sealer.ensure_ready()
+    assert len(signed) == number + 2
+    assert len(_events(sealer, tmp_path)) == 10
+    assert _stored(tmp_path) == _logged(sealer)
+    assert sealer.verify_ledger() == []
+
+
+def test_threads_that_find_a_rotation_at_once_log_it_once(
+    tmp_path: Path, new_sealer: Callable[[Path], Sealer]
+) -> None:
+    sealer = new_sealer(tmp_path)
+    sealer.keys.rotate("statement")
+    # Two requests would share a commit, where neither guard sees the other's leaves.
+    group = sealer.ledger._writer._group
+    group._expected, group._max_delay_s = 2, 0.5
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(sealer.ensure_ready) for _ in range(2)]:
+            done.result()
+    assert sealer.ledger.size() == 10
+    assert _stored(tmp_path) == _logged(sealer)
 
 
 def test_rotation_retires_and_activates_in_one_commit(
