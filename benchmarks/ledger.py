@@ -6,7 +6,10 @@ Ed25519 and an ML-DSA-44 signature. The rival is Tessera's POSIX log in Go (`ben
 with the same entries, on the same disk, in turn and round by round. Its append counts when its
 index is durable and its tiles are written; it signs with Ed25519 alone, and later.
 
-On S3 the store is versitygw over the same disk, under Object Lock, reached over loopback.
+On S3 the store is versitygw over the same disk, under Object Lock, reached over loopback; the writer's
+lease is a file, as in every home.
+
+Verifying is measured from bytes, offline: one manifest, the proof of one leaf, and a whole log.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the servers 
 
 from _ledger_appends import Run, append_all, folder_bytes, fresh_leaves, probe_fsync, tessera
 from _reporting import print_environment, print_json, print_table, spread
-from _verification_costs import inclusion_curve, manifest_ms
+from _verification_costs import inclusion_curve, manifest_ms, whole_log_curve
 
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.services.wiring import open_home, utc_now
@@ -48,14 +51,17 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=10_000, help="in a round")
     parser.add_argument("--s3-entries", type=int, default=2_000, help="in a round; 0: no S3")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--largest", type=int, default=10**7, help="leaves in the cost curve")
+    parser.add_argument("--repeats", type=int, default=200, help="manifests, and proofs at a size")
+    parser.add_argument("--largest", type=int, default=10**7, help="leaves for inclusion proofs")
+    parser.add_argument("--whole-log", type=int, default=10**5, help="leaves of a whole log")
     parser.add_argument("--no-rival", action="store_true", help="leave Tessera (Go) out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="qai-ledger-", dir=options.folder) as name:
         result = {
             "appends": _appends(Path(name), options),
-            "manifest_ms": manifest_ms(200),
-            "inclusion": inclusion_curve(options.largest, proofs=100, repeats=20),
+            "manifest_ms": manifest_ms(options.repeats),
+            "inclusion": inclusion_curve(options.largest, proofs=options.repeats, repeats=20),
+            "whole_log": whole_log_curve(options.whole_log, options.rounds),
             "aims": AIMS,
         }
     if options.json:
@@ -129,8 +135,8 @@ def _ways(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Appen
 
 @contextmanager
 def _on_s3(folder: Path, local: Ledger) -> Iterator[Append]:
-    """A ledger of its own in a bucket with retention, written under a lease that lies there too."""
-    from quantumai.storage.object_lease import ObjectLease
+    """A ledger of its own in a bucket with retention, written under a file lock as in a home."""
+    from quantumai.storage.file_lease import FileLease
     from quantumai.storage.s3_client import S3Settings
     from quantumai.storage.s3_objects import S3Objects
     from tests.servers import S3_REGION, versitygw_server
@@ -143,7 +149,7 @@ def _on_s3(folder: Path, local: Ledger) -> Iterator[Append]:
                 bucket, region=S3_REGION, endpoint_url=server.endpoint_url, retention_days=1
             )
             objects = S3Objects(settings, utc_now)
-            lease = ObjectLease(objects, utc_now)
+            lease = FileLease(folder / "s3.lease")
             ledger = Ledger(objects, local.origin, local.signer, utc_now, lease)
 
             def append(entries: int, threads: int) -> Run:
@@ -173,8 +179,12 @@ def _show(result: dict[str, Any]) -> None:
     ]
     print_table(["verify one manifest, ms", "median", "q25", "q75", "min", "max"], rows)
     print_table(
-        ["leaves", "hashes in a proof", "bytes", "check, us", "q25-q75", "tree hashed in s"],
+        ["leaves", "hashes in a proof", "bytes", "check, us", "q25-q75", "tree made in s"],
         [_curve_row(point) for point in result["inclusion"]],
+    )
+    print_table(
+        ["leaves", "whole log, s", "range", "us a leaf", "bytes of files"],
+        [_whole_log_row(point) for point in result["whole_log"]],
     )
     print("aims: 1,600 durable appends a second, half of Tessera's rate, a manifest in under 5 ms")
 
@@ -188,6 +198,17 @@ def _curve_row(point: dict[str, Any]) -> Sequence[object]:
         us["median"],
         f"{us['q25']:.3g}-{us['q75']:.3g}",
         point["built_s"],
+    ]
+
+
+def _whole_log_row(point: dict[str, Any]) -> Sequence[object]:
+    taken = point["s"]
+    return [
+        f"{point['leaves']:,}",
+        taken["median"],
+        f"{taken['min']:.3g}-{taken['max']:.3g}",
+        1e6 * taken["median"] / point["leaves"],
+        f"{point['bytes']:,}",
     ]
 
 

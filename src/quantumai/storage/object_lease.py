@@ -4,6 +4,8 @@
 writes it); after it has expired whoever creates the next epoch is the next holder, and of several
 one does. Clocks that disagree, or a holder that sleeps, can make two believe that they hold it:
 see `writer_lease` for why that is no harm.
+
+It is for writers that share no disk. Homes do not use it: their writers share a database on one.
 """
 
 from __future__ import annotations
