@@ -151,8 +151,7 @@ def whole_log_curve(largest: int, repeats: int) -> list[dict[str, Any]]:
             sealer, folder, size = home.open_sealer(), Path(name) / "exported", 1000
             while size <= largest:
                 _grow(sealer.ledger, size)
-                head = sealer.ledger.checkpoint()
-                export_ledger(sealer.ledger, home.objects, lambda _, head=head: head, folder)
+                _export(sealer.ledger, folder)
                 times = [_whole_log_s(folder, sealer.export_trust()) for _ in range(repeats)]
                 read = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
                 found.append({"leaves": size, "s": spread(times), "bytes": sum(read)})
@@ -165,6 +164,10 @@ def _grow(ledger: Ledger, size: int) -> None:
         count = min(_AT_ONCE, size - present)
         digests = (hashlib.sha256(b"%d" % n).hexdigest() for n in range(present, present + count))
         ledger.append([Leaf("run-manifest", 1, digest) for digest in digests])
+
+
+def _export(ledger: Ledger, folder: Path) -> None:
+    export_ledger(ledger, ledger.objects, lambda _: ledger.checkpoint(), folder)
 
 
 def _whole_log_s(folder: Path, trust: TrustFile) -> float:

@@ -6,8 +6,8 @@ Ed25519 and an ML-DSA-44 signature. The rival is Tessera's POSIX log in Go (`ben
 with the same entries, on the same disk, in turn and round by round. Its append counts when its
 index is durable and its tiles are written; it signs with Ed25519 alone, and later.
 
-On S3 the store is versitygw over the same disk, under Object Lock, reached over loopback; the writer's
-lease is a file, as in every home.
+On S3 the store is versitygw over the same disk, under Object Lock, reached over loopback; the
+writer's lease is a file, as in every home.
 
 Verifying is measured from bytes, offline: one manifest, the proof of one leaf, and a whole log.
 """
@@ -179,7 +179,7 @@ def _show(result: dict[str, Any]) -> None:
     ]
     print_table(["verify one manifest, ms", "median", "q25", "q75", "min", "max"], rows)
     print_table(
-        ["leaves", "hashes in a proof", "bytes", "check, us", "q25-q75", "tree made in s"],
+        ["leaves", "hashes in a proof", "bytes", "check, us", "q25-q75", "tree hashed in s"],
         [_curve_row(point) for point in result["inclusion"]],
     )
     print_table(

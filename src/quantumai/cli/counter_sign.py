@@ -30,16 +30,11 @@ def counter_sign(
 
     mode = CryptoMode.parse(crypto_mode)
     paths = [folder / ENVELOPE, folder / PROOF]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = [path for path in paths if path.exists()]
-    except OSError as error:
-        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
-    if taken:
-        raise BadInputError(f"{taken[0]} is there already", hint="name another folder")
     with open_existing_home() as home:
         desk = home.desk()
-        made = counter_sign_job(desk, find_job(desk, job).job_id, mode)
+        job_id = find_job(desk, job).job_id
+        _make_room(folder, paths)  # before anything is logged, and after what could be refused
+        made = counter_sign_job(desk, job_id, mode)
     try:
         for path, data in zip(paths, (made.envelope, made.proof), strict=True):
             path.write_bytes(data)
@@ -50,3 +45,13 @@ def counter_sign(
         return
     show(f"{ENVELOPE} and {PROOF} in {folder}")
     show(f"verify with: qai manifest verify MANIFEST --counter-signature {paths[0]}")
+
+
+def _make_room(folder: Path, paths: list[Path]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [path for path in paths if path.exists()]
+    except OSError as error:
+        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
+    if taken:
+        raise BadInputError(f"{taken[0]} is there already", hint="name another folder")
