@@ -42,12 +42,17 @@ def test_help_starts_in_under_0_3_s(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_job_costs_under_half_a_second_beyond_importing_qiskit(home: Path) -> None:
-    """The least of several runs each, since noise only adds; taken in turns, so it adds to both."""
+    """The least of several runs each, since noise only adds; taken in turns, so it adds to both.
+
+    Half a second is meant on a machine that imports Qiskit in 0.4 s or less; on a slower one the
+    bound grows as that import does, which is what it is measured against.
+    """
     options = ("--observable", "ZIIIII", "--observable", "ZZIIII", "--shots", 8000)
     jobs, imports = [], []
     for _ in range(12):
         jobs.append(cpu_s(QAI, "run", TFIM, *options, home=home))
         imports.append(cpu_s("import qiskit", home=home))
-        if len(jobs) >= 5 and min(jobs) - min(imports) < 0.5:
+        bound = 0.5 * max(1, min(imports) / 0.4)
+        if len(jobs) >= 5 and min(jobs) - min(imports) < bound:
             break
-    assert min(jobs) - min(imports) < 0.5, (jobs, imports)
+    assert min(jobs) - min(imports) < bound, (jobs, imports)

@@ -59,7 +59,7 @@ def _whom_to_ask(root: Path, url: str | None, keys: list[str]) -> HomeWitnesses:
     from quantumai.provenance.ledger.note import VerifierKey
     from quantumai.provenance.public_log.cosigning import KnownWitness
     from quantumai.services.home_witnesses import HomeWitnesses, home_witnesses
-    from quantumai.services.http_fetch import check_url
+    from quantumai.services.web_address import check_url
 
     if url is None:
         known = home_witnesses(root)

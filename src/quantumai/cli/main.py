@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Annotated, TextIO
 
 import typer
@@ -43,32 +44,26 @@ from quantumai.errors import QuantumAIError
 _QUOTED = re.compile(r"('[^']{60})[^']+'")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
 
-app = typer.Typer(
-    name="qai",
-    help="Run quantum circuits where and how they come out best, and prove it.",
-    epilog="Exit codes: 0 all well, 1 our fault, 2 bad input; README.md lists the others.",
-    no_args_is_help=True,
-    add_completion=False,
-    # Typer's pretty output would import Rich, which costs as much as all the rest of the start.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
 manifest.app.command("counter-sign")(counter_sign.counter_sign)
 ledger.app.command("anchor")(ledger_anchor.anchor)
 ledger.app.command("attest")(ledger_attest.attest)
 ledger.app.command("check-attestation")(ledger_attest.check_attestation)
-app.command("run")(run.run)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(backends.app, name="backends")
-app.add_typer(manifest.app, name="manifest")
-app.command("replay")(replay.replay)
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(trust.app, name="trust")
-app.add_typer(witness.app, name="witness")
-app.add_typer(kms.app, name="kms")
-app.add_typer(objects.app, name="objects")
-app.command("verify-all")(verify_all.verify_all)
-app.command("doctor")(doctor.doctor)
+_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "run": run.run,
+    "replay": replay.replay,
+    "verify-all": verify_all.verify_all,
+    "doctor": doctor.doctor,
+}
+_GROUPS: Mapping[str, typer.Typer] = {
+    "jobs": jobs.app,
+    "backends": backends.app,
+    "manifest": manifest.app,
+    "ledger": ledger.app,
+    "trust": trust.app,
+    "witness": witness.app,
+    "kms": kms.app,
+    "objects": objects.app,
+}
 
 
 def _version(wanted: bool) -> None:
@@ -83,7 +78,6 @@ def _version(wanted: bool) -> None:
     raise typer.Exit(0)
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -91,6 +85,29 @@ def _options(
     ] = False,
 ) -> None:
     """Options that stand before a command."""
+
+
+def command_line(first_word: str = "") -> typer.Typer:
+    """All of `qai`, or only the command that is asked for: Typer takes long to build them all."""
+    app = typer.Typer(
+        name="qai",
+        help="Run quantum circuits where and how they come out best, and prove it.",
+        epilog="Exit codes: 0 all well, 1 our fault, 2 bad input; README.md lists the others.",
+        no_args_is_help=True,
+        add_completion=False,
+        # Typer's pretty output would import Rich, which costs as much as the rest of the start.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    known = first_word in _COMMANDS or first_word in _GROUPS
+    for name, command in _COMMANDS.items():
+        if not known or name == first_word:
+            app.command(name)(command)
+    for name, group in _GROUPS.items():
+        if not known or name == first_word:
+            app.add_typer(group, name=name)
+    return app
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -117,7 +134,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         # Typer turns an interrupt into this code and says nothing.
-        code = app(args=arguments, prog_name="qai", standalone_mode=False)
+        words = sys.argv[1:] if arguments is None else arguments
+        app = command_line(words[0] if words else "")
+        code = app(args=words, prog_name="qai", standalone_mode=False)
         return _interrupted() if code == INTERRUPTED else int(code or 0)
     except OutputError as error:
         return _full(error)

@@ -110,13 +110,11 @@ def _best_embedding(
     mappings = rx.vf2_mapping(
         target, pattern, subgraph=True, induced=False, id_order=False, call_limit=_VF2_CALLS
     )
-    places = [
-        sorted((logical, free[node]) for node, logical in mapping.items())
-        for mapping in islice(mappings, _MAX_EMBEDDINGS)
-    ]
-    if not places:
+    found = [(*mapping.values(), *mapping.keys()) for mapping in islice(mappings, _MAX_EMBEDDINGS)]
+    if not found:
         return None
-    physical = np.array([[place for _, place in mapping] for mapping in places])
+    logical, nodes = np.hsplit(np.array(found), 2)
+    physical = np.take_along_axis(np.array(free)[nodes], np.argsort(logical, axis=1), axis=1)
     cost = device.qubit_error[physical].sum(axis=1)
     for a, b, count in pairs:
         cost = cost + count * device.edge_error[physical[:, a], physical[:, b]]

@@ -12,7 +12,7 @@ from quantumai.errors import BadInputError, ConflictError, NotFoundError, Storag
 from quantumai.provenance.ledger.note import VerifierKey
 from quantumai.provenance.public_log.cosigning import KnownWitness
 from quantumai.provenance.verification.trust import WitnessTrust
-from quantumai.services.http_fetch import check_url
+from quantumai.services.web_address import check_url
 from quantumai.storage.durable_files import make_folder, replace_file
 
 FILE_NAME = "witnesses.toml"

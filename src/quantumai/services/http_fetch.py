@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
-from quantumai.errors import BadInputError, UnreachableError
+from quantumai.errors import UnreachableError
+from quantumai.services.web_address import check_url
 
 _CONNECT_S = 5.0
 
@@ -25,19 +26,6 @@ class Fetched:
     status: int
     media_type: str
     body: bytes
-
-
-def check_url(url: str) -> str:
-    """`url` without slashes at its end, if it can be asked. Raises `BadInputError`."""
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        sound = sound and not (parts.query or parts.fragment or parts.username)
-    except ValueError:
-        sound = False
-    if not sound or not url.isprintable() or " " in url:
-        raise BadInputError(f"not an address: {url[:80]!r}", hint="such as https://example.org/log")
-    return url.rstrip("/")
 
 
 def fetch(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from quantumai.errors import NotFoundError, UnreachableError
 from quantumai.provenance.public_log.static_files import LONGEST_FILE, FolderFiles, StaticFiles
-from quantumai.services.http_fetch import check_url, fetch
+from quantumai.services.http_fetch import fetch
+from quantumai.services.web_address import check_url
 
 _WITHIN_S = 30.0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from quantumai.provenance.public_log.witness import Answer
-from quantumai.services.http_fetch import check_url, fetch
+from quantumai.services.http_fetch import fetch
+from quantumai.services.web_address import check_url
 
 _WITHIN_S = 15.0
 _LONGEST_ANSWER = 1 << 18
