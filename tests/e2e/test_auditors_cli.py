@@ -153,6 +153,8 @@ def test_a_home_whose_database_was_edited(home: Path, tmp_path: Path) -> None:
         "UPDATE kms_keys SET activated_at = '2020-01-01T00:00:00.000000'": "was not activated when",
         "INSERT INTO kms_approvers VALUES ('local/eve/0', 'local', 'eve', '0', 'ML-DSA-65', '0', "
         "'2026-01-01T00:00:00Z', NULL)": "no enroll-approver was audited",
+        "UPDATE kms_keys SET state = 'disabled', former_state = 'active' "
+        "WHERE name = 'statement-ed25519'": "is disabled, by the audit log active",
         "DROP TRIGGER IF EXISTS kms_audit_no_delete": "",
         "DELETE FROM manifests WHERE crypto_mode = 'hybrid'": "0 rows in manifests",
     }
@@ -216,7 +218,19 @@ def test_what_the_ledger_names_cannot_be_taken_away(home: Path, tmp_path: Path) 
         database.commit()
     found = qai(*known, home=gone)
     assert found.code == 3
-    assert "belong to no finished job" in found.out
+    assert "stand for nothing that is there" in found.out
+    # A job that failed may leave leaves; one that is made up for it has a decision of its own.
+    with closing(sqlite3.connect(gone / "quantumai.db")) as database:
+        database.execute(
+            "INSERT INTO jobs (job_id, tenant, state, request, created_at, updated_at, "
+            "failure_code, decision_index) SELECT ?, tenant, 'failed', request, created_at, "
+            "updated_at, 'internal', decision_index FROM jobs WHERE decision_index > 0 LIMIT 1",
+            ("00000000-0000-4000-8000-000000000000",),
+        )
+        database.commit()
+    found = qai(*known, home=gone)
+    assert found.code == 3
+    assert "names a leaf that is not its decision" in found.out
     noted = tmp_path / "noted"
     shutil.copytree(whole, noted)
     (noted / "root.json").write_text("{}")

@@ -74,6 +74,11 @@ class Evidence:
         self.digests: Mapping[str, str] = statement.digests
         self.manifest: RunManifest = manifest
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the envelope, which its leaf names."""
+        return sha256_hex(self.envelope)
+
     def artefact(self, name: str) -> bytes:
         """An artefact's bytes; `ArtefactError` if it is gone or changed."""
         digest = self.digests.get(name)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator
 
+from quantumai.jobs.leaf_accounts import LeafAccounts
 from quantumai.provenance.ledger.commits import LEAF_TYPES
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.storage.objects import ObjectStore
 
-MANIFEST, DECISION = "run-manifest", "scheduler-decision"
 # Where the envelopes of other leaves lie, each under the SHA-256 that its leaf names.
 _FOLDERS = {
     "key-event": "key-events",
@@ -23,28 +22,33 @@ _FOLDERS = {
 }
 
 
-def leaf_problems(
-    ledger: Ledger, objects: ObjectStore, sealed: Mapping[str, Set[str]], unfinished: int
-) -> Iterator[str]:
-    """Leaves whose envelope is gone.
-
-    `sealed` has the SHA-256 (hex) of the manifests and of the signed decisions that finished jobs
-    hold, by type of leaf. A job that failed on its way, or was erased, may leave one leaf of each
-    type for which nothing is there any more: there are `unfinished` such jobs.
-    """
-    alone: dict[str, int] = defaultdict(int)
-    for kind in LEAF_TYPES:
-        for index, leaf in ledger.leaves(kind):
-            if kind in (MANIFEST, DECISION):
-                alone[kind] += leaf.sha256 not in sealed[kind]
-            elif not objects.exists(f"{_FOLDERS[kind]}/{leaf.sha256}"):
-                yield f"the {kind} of leaf {index} is gone"
-    for kind, number in alone.items():
-        if number > unfinished:
+def leaf_problems(ledger: Ledger, objects: ObjectStore, accounts: LeafAccounts) -> Iterator[str]:
+    """Leaves whose envelope is gone, beyond those that unfinished or erased jobs account for."""
+    yield from accounts.problems
+    for kind, indices in leaves_alone(ledger, accounts).items():
+        allowed = accounts.alone[kind]
+        if len(indices) > allowed:
             yield (
-                f"{number} leaves of type {kind} belong to no finished job, "
-                f"and only {unfinished} jobs failed or were erased"
+                f"{len(indices)} leaves of type {kind} stand for nothing that is there "
+                f"({_some(indices)}), and only {allowed} jobs failed or were erased on the way"
             )
+    for kind, folder in _FOLDERS.items():
+        for index, leaf in ledger.leaves(kind):
+            if not objects.exists(f"{folder}/{leaf.sha256}"):
+                yield f"the {kind} of leaf {index} is gone"
+
+
+def leaves_alone(ledger: Ledger, accounts: LeafAccounts) -> dict[str, list[int]]:
+    """Indices of leaves of manifests and decisions for which no job has anything."""
+    return {
+        kind: [index for index, leaf in ledger.leaves(kind) if leaf.sha256 not in there]
+        for kind, there in accounts.there.items()
+    }
+
+
+def _some(indices: list[int]) -> str:
+    shown = ", ".join(map(str, indices[:5]))
+    return f"leaves {shown}" + (", ..." if len(indices) > 5 else "")
 
 
 def logged_digests(ledger: Ledger) -> frozenset[str]:

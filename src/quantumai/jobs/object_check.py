@@ -6,11 +6,13 @@ counted and is no problem: nothing reads it. A process that was killed may leave
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from pathlib import PurePosixPath
 
 from quantumai.canonical import sha256_hex
-from quantumai.errors import NotFoundError, StorageError
+from quantumai.errors import BadInputError, NotFoundError, StorageError
+from quantumai.keys.management.data_keys import version_of
 from quantumai.provenance.statements.statement import is_sha256
 from quantumai.storage.objects import ObjectStore
 
@@ -25,6 +27,7 @@ _LOGGED = (
     "key-rotations",
     "ledger-anchors",
 )
+_DATA_KEY = re.compile(r"data-keys/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/[0-9]{10}")
 _IN_JOBS = ("manifest.json", "proof.json")
 
 
@@ -40,8 +43,21 @@ def object_problems(objects: ObjectStore, known_jobs: Set[str]) -> Iterator[str]
         elif is_sha256(name) and folder in (_ARTEFACTS, *_LOGGED, "manifests"):
             if _digest(objects, key) != name:
                 yield f"object {key} was changed"
-        elif not (folder == "manifests" and name in _IN_JOBS) and folder != "data-keys":
+        elif folder == "data-keys":
+            yield from _data_key_problems(objects, key)
+        elif not (folder == "manifests" and name in _IN_JOBS):
             yield f"object {key} belongs to nothing"
+
+
+def _data_key_problems(objects: ObjectStore, key: str) -> Iterator[str]:
+    """Whether it opens shows where something was encrypted with it; here, whether it is one."""
+    if not _DATA_KEY.fullmatch(key):
+        yield f"object {key} belongs to nothing"
+        return
+    try:
+        version_of(objects.get(key))
+    except (BadInputError, NotFoundError) as error:
+        yield f"object {key}: {error}"
 
 
 def unlogged(objects: ObjectStore, logged: Set[str]) -> int:

@@ -7,6 +7,7 @@ it speaks of; without, a home can only agree with itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,11 +17,12 @@ from pathlib import Path
 import msgspec
 
 from quantumai.backends.catalogue import load_catalogue
-from quantumai.canonical import sha256_hex
-from quantumai.errors import ErasedError, NotFoundError, QuantumAIError
+from quantumai.bounded_reading import shown_path
+from quantumai.errors import ErasedError, NotFoundError, QuantumAIError, StorageError
 from quantumai.jobs.desk import Desk
-from quantumai.jobs.evidence import Evidence, manifest_bytes, proof_bytes, verify_job
-from quantumai.jobs.leaf_check import DECISION, MANIFEST, leaf_problems, logged_digests
+from quantumai.jobs.evidence import manifest_bytes, proof_bytes, verify_job
+from quantumai.jobs.leaf_accounts import leaf_accounts
+from quantumai.jobs.leaf_check import leaf_problems, leaves_alone, logged_digests
 from quantumai.jobs.object_check import object_problems, unlogged
 from quantumai.jobs.row_check import backend_problems, job_row_problems
 from quantumai.jobs.states import JobState
@@ -39,7 +41,7 @@ from quantumai.provenance.verification.report import ExitCode, Outcome
 from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
 from quantumai.services.existing_home import DATABASE, open_existing_home
 from quantumai.services.home_root import root_public_key
-from quantumai.services.wiring import Home, catalogue_path
+from quantumai.services.wiring import Home, catalogue_path, home_root
 from quantumai.storage.sqlite_check import sqlite_problems
 
 
@@ -80,8 +82,16 @@ def verify_home(
 
     With a `remembered` checkpoint the ledger must have grown from it; where the trust file asks for
     a quorum of witnesses, they must have cosigned it. Damage never raises: it is what is looked
-    for. Raises `NotFoundError` where there is no home.
+    for. Raises `NotFoundError` where there is no home, `StorageError` for one that cannot be
+    written: its database cannot be read either then.
     """
+    folder = home_root() if root is None else root
+    for path in (folder, folder / DATABASE):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StorageError(
+                f"{shown_path(path)} cannot be written, which its database needs to be read",
+                hint="copy the home, and set QAI_HOME to the copy",
+            )
     try:
         home = open_existing_home(root)
     except NotFoundError:
@@ -190,21 +200,11 @@ def _objects(looked: _Looked) -> tuple[str, Iterator[str]]:
 
 
 def _leaves(looked: _Looked) -> tuple[str, Iterator[str]]:
-    sealed: dict[str, set[str]] = {MANIFEST: set(), DECISION: set()}
-    unfinished = 0
-    for row in looked.home.database.select("jobs"):
-        try:
-            evidence = Evidence(looked.desk, row["job_id"])
-        except (ErasedError, NotFoundError):
-            unfinished += 1
-            continue
-        except QuantumAIError:
-            continue  # told by the part on jobs
-        sealed[MANIFEST].add(sha256_hex(evidence.envelope))
-        sealed[DECISION].add(evidence.digests.get("signed-decision", ""))
-    ledger = looked.sealer.ledger
-    found = leaf_problems(ledger, looked.home.objects, sealed, unfinished)
-    return f"{ledger.size()} leaves and what they name", found
+    ledger, accounts = looked.sealer.ledger, leaf_accounts(looked.desk)
+    alone = sum(map(len, leaves_alone(ledger, accounts).values()))
+    told = f"; {alone} belong to jobs that failed or were erased" if alone else ""
+    found = leaf_problems(ledger, looked.home.objects, accounts)
+    return f"{ledger.size()} leaves and what they name{told}", found
 
 
 def _jobs(looked: _Looked) -> tuple[str, Iterator[str]]:

@@ -20,6 +20,7 @@ from uuid import uuid4
 from quantumai.bounded_reading import read_bounded
 from quantumai.errors import BadInputError, KeyUnavailableError, StorageError
 from quantumai.services.home_objects import read_home_objects
+from quantumai.services.whole_home import require_database, require_same_protection
 from quantumai.storage.file_lease import FileLease
 from quantumai.storage.local_objects import LocalObjects
 from quantumai.storage.migration import sqlite_url
@@ -150,12 +151,9 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
     database_path = folder / "quantumai.db"
     place = read_home_objects(folder)
     objects = open_objects(folder, place)
-    if _is_lost(database_path) and _has_objects(folder, place, objects):
-        raise StorageError(
-            f"the home {folder} has objects but its database quantumai.db is gone",
-            hint="restore it from a backup, or set QAI_HOME to a new folder",
-        )
+    require_database(folder, place, objects)
     database = open_database(sqlite_url(database_path))
+    require_same_protection(database, place)
     to_close: list[_Closable] = [database]
 
     @cache
@@ -208,16 +206,6 @@ def open_objects(root: Path, place: HomeObjects) -> ObjectStore:
     from quantumai.storage.s3_objects import S3Objects
 
     return S3Objects(place.s3_settings(), utc_now)
-
-
-def _is_lost(database: Path) -> bool:
-    return not database.exists() or database.stat().st_size == 0
-
-
-def _has_objects(root: Path, place: HomeObjects, objects: ObjectStore) -> bool:
-    if place.kind == "local":
-        return (root / "objects").exists()
-    return any(True for _ in objects.keys("ledger/commits/"))
 
 
 def open_token_keys(root: Path) -> Pkcs11Keys:

@@ -18,7 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from quantumai.errors import ApprovalNeededError, BadInputError, DeniedError
+from quantumai.keys.audit.entry import AuditEntry, Outcome
+from quantumai.keys.management.audit_check import audit_problems
+from quantumai.keys.management.audited_states import AuditedStates
 from quantumai.keys.management.records import KeyPurpose
+from quantumai.keys.management.states import KeyState
+from quantumai.storage.database import Row
 from tests.key_management import soft_keys
 from tests.kms_world import Clock, World, open_world
 
@@ -79,6 +84,13 @@ class KeyLife(RuleBasedStateMachine):
         world = self.world
         assert world.disagreements() == overdue
         assert world.kms.parts.audit.verify([]).bad is None
+        assert list(audit_problems(world.kms.parts)) == []
+        for row in world.kms.parts.database.select("kms_keys", {"name": NAME}):
+            self._change_is_found(row, "state", [str(state) for state in KeyState])
+            if row["state"] == "destroy-scheduled":
+                self._change_is_found(row, "destroy_at", ["2026-01-01T00:00:00Z", None])
+            if row["compromised_from"] is not None:
+                self._change_is_found(row, "compromised_from", [6, None])
         self.opened.__exit__(None, None, None)
         self.folder.cleanup()
 
@@ -192,6 +204,26 @@ class KeyLife(RuleBasedStateMachine):
         signed: list[Any] = []
         self._done(bool(active), lambda: signed.append(keys.sign(NAME, MESSAGE)))
         assert [s.version for s in signed] == active[-1:]
+
+    def _change_is_found(self, row: Row, column: str, values: list[Any]) -> None:
+        """Whatever a thief of the database makes of a row, the audit log contradicts it."""
+        for value in values:
+            if value == row[column]:
+                continue
+            rows = [r | {column: value} if r == row else r for r in self.rows()]
+            states = AuditedStates({(r["tenant"], r["name"], r["version"]): r for r in rows})
+            states.follow(self.done())
+            assert len(list(states.problems())) == 1, (row, column, value)
+
+    def rows(self) -> list[Row]:
+        """The register's rows as they are."""
+        return self.world.kms.parts.database.select("kms_keys")
+
+    def done(self) -> list[AuditEntry]:
+        """Entries of the calls that succeeded."""
+        log = self.world.kms.parts.audit
+        entries = [AuditEntry.parse(text) for _, text in log.entries(0, log.size() - 1)]
+        return [entry for entry in entries if entry.outcome is Outcome.OK]
 
     @invariant()
     def the_provider_holds_what_is_not_destroyed(self) -> None:

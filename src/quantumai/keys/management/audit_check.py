@@ -13,6 +13,7 @@ from typing import Any
 
 from quantumai.canonical import sha256_hex
 from quantumai.keys.audit.entry import AuditEntry, Outcome
+from quantumai.keys.management.audited_states import AuditedStates
 from quantumai.keys.management.built_in import BUILT_IN, INTERNAL
 from quantumai.keys.management.joint_calls import enrolment, removal
 from quantumai.keys.management.one_change import hashable
@@ -28,11 +29,15 @@ _APART = timedelta(minutes=5)
 
 
 def audit_problems(parts: KmsParts) -> Iterator[str]:
-    """Where uses, activations, policies and approvers differ from what was audited."""
+    """Where uses, states, times, policies and approvers differ from what was audited."""
     size = parts.audit.size()
     texts = parts.audit.entries(0, size - 1) if size else iter(())
     done = [entry for _, text in texts if (entry := AuditEntry.parse(text)).outcome is Outcome.OK]
-    yield from _key_problems(parts.database.select("kms_keys"), done)
+    keys = parts.database.select("kms_keys")
+    yield from _key_problems(keys, done)
+    states = AuditedStates({(row["tenant"], row["name"], row["version"]): row for row in keys})
+    states.follow(done)
+    yield from states.problems()
     yield from _policy_problems(parts.database.select("kms_names"), done)
     yield from _approver_problems(parts.database.select("kms_approvers"), done)
 

@@ -27,7 +27,6 @@ from quantumai.keys.management.records import (
 )
 from quantumai.keys.management.states import KeyState, require_transition
 
-_LONGEST_WAIT_DAYS = 90
 _PUBLIC_PURPOSES = (KeyPurpose.RAW, KeyPurpose.STATEMENT, KeyPurpose.WRAP)
 
 
@@ -165,8 +164,8 @@ class CallerKeys(KeyUser):
         """See `KeyManagement.schedule_destruction`."""
 
         def change(call: AuditedCall, seal: OneChange) -> KeyVersion:
-            if not 1 <= waiting_days <= _LONGEST_WAIT_DAYS:
-                raise BadInputError(f"the waiting period is 1 to {_LONGEST_WAIT_DAYS} days")
+            if not 1 <= waiting_days <= ending.LONGEST_WAIT_DAYS:
+                raise BadInputError(f"the waiting period is 1 to {ending.LONGEST_WAIT_DAYS} days")
             key = self._managed(call, name, version)
             require_transition(key.state, KeyState.DESTROY_SCHEDULED, key.label)
             return seal.by_two(

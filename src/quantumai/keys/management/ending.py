@@ -18,6 +18,8 @@ from quantumai.keys.management.parts import KmsParts
 from quantumai.keys.management.records import Caller, KeyVersion
 from quantumai.keys.management.states import KeyState, require_transition
 
+LONGEST_WAIT_DAYS = 90
+
 
 def schedule_destruction(parts: KmsParts, key: KeyVersion, days: int, seal: Seal) -> KeyVersion:
     """Forbid every use and set the day of destruction; inside the caller's transaction."""
