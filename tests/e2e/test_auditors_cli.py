@@ -260,3 +260,40 @@ def _content(home: Path) -> object:
         rows = list(database.iterdump())
     files = [path for path in home.rglob("*") if path.is_file() and "quantumai.db" not in path.name]
     return rows, {path.relative_to(home): path.read_bytes() for path in sorted(files)}
+
+
+def test_what_would_leave_half_a_file_or_vouch_for_itself(home: Path, tmp_path: Path) -> None:
+    """A command that cannot do all of it does nothing, and says so in one line."""
+    a_file = tmp_path / "a file"
+    a_file.write_bytes(b"mine")
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    trust = trust_file(home, tmp_path / "trust.json", "--least-crypto-mode", "classical")
+    job = job_in(home, "pqc-required")
+    own_key = json.loads(trust.read_text())["ledger"]["verifier_keys"][0]
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("dear auditor")
+    witness = "https://example.org/witness"
+    refused: list[tuple[tuple[object, ...], str, int]] = [
+        (("objects", "init", "--bucket", ""), "not the name of a bucket", 2),
+        (("trust", "export", "--out", a_file / "x"), "cannot write the trust file", 2),
+        (("manifest", "export", job, a_file / "x"), "cannot write to", 2),
+        (("manifest", "counter-sign", job, a_file / "x"), "cannot write to", 2),
+        (("ledger", "watch", "--once", "--trust", trust, "--state", loop), "state file", 2),
+        (("ledger", "watch", "--once", "--trust", trust, "--state", "x" * 300), "state file", 2),
+        (("witness", "init", "--store", home), "no folder for a witness", 2),
+        (("witness", "init", "--store", foreign), "no folder for a witness", 2),
+        (("witness", "key", "--store", a_file), "no witness in", 2),
+        (("witness", "add", witness, own_key), "of this home's own ledger", 2),
+    ]
+    before = sorted(tmp_path.rglob("*"))
+    for words, told, code in refused:
+        at = tmp_path / "new" if words[0] == "objects" else home
+        found = qai(*words, home=at)
+        assert (found.code, told in found.err) == (code, True), (words, found.err)
+        told_lines = [line for line in found.err.splitlines() if not line.startswith("warning")]
+        assert [line.split(":")[0] for line in told_lines] == ["error", "hint"], found.err
+        shutil.rmtree(tmp_path / "new", ignore_errors=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert a_file.read_bytes() == b"mine"

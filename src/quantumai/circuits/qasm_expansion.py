@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from quantumai.circuits.qasm_tokens import Token, refused
+from quantumai.circuits.qasm_tokens import MAX_NESTING, Token, refused
 
 MAX_OPERATIONS = 100_000
-MAX_NESTING = 64
-"""Deepest chain of gate definitions, and of brackets."""
 
 # A control turns each gate of a definition into several; generous for what Qiskit writes.
 _CONTROL_FACTOR = 16

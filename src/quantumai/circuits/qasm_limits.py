@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from quantumai.circuits.qasm_expansion import (
-    MAX_NESTING,
     QasmOutline,
     add_call,
     define_gate,
@@ -56,7 +55,6 @@ def outline(text: str) -> QasmOutline:
     version = qasm_version(text)
     tokens = tokenise(text, version)
     _check_words(text, tokens, version)
-    _check_brackets(text, tokens)
     result = QasmOutline(version, num_qubits=_physical_qubits(text, tokens))
     num_clbits = 0
     for statement in split_statements(tokens):
@@ -104,17 +102,6 @@ def _check_words(text: str, tokens: Sequence[Token], version: Literal[2, 3]) -> 
                 raise refused(text, token.offset, "strings are not supported here")
         elif token.text == "@" and text[token.offset + 1 : token.offset + 2].isidentifier():
             raise refused(text, token.offset, "annotations are not supported")
-
-
-def _check_brackets(text: str, tokens: Sequence[Token]) -> None:
-    open_brackets = 0
-    for token in tokens:
-        if token.text in ("(", "[", "{"):
-            open_brackets += 1
-            if open_brackets > MAX_NESTING:
-                raise refused(text, token.offset, "brackets are nested too deeply")
-        elif token.text in (")", "]", "}"):
-            open_brackets -= 1
 
 
 def _physical_qubits(text: str, tokens: Sequence[Token]) -> int:

@@ -13,6 +13,8 @@ from quantumai.errors import BadInputError
 
 MAX_SOURCE_BYTES = 1_000_000
 MAX_MESSAGE_CHARACTERS = 200
+MAX_NESTING = 64
+"""Deepest chain of gate definitions, and of brackets."""
 MAX_QASM3_TOKENS = 100_000
 """The OpenQASM 3 parser is Python and needs about 30 microseconds a token."""
 
@@ -27,6 +29,7 @@ _TOKEN = re.compile(
 _VERSION = re.compile(
     f"(?:{_SKIPPED})?" + r"OPENQASM[ \t\r\n]+([23])(?:\.[0-9]+)?[ \t]*;", re.DOTALL
 )
+_OPENED = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
 
@@ -73,18 +76,24 @@ def qasm_version(text: str) -> Literal[2, 3]:
 
 
 def tokenise(text: str, version: Literal[2, 3]) -> list[Token]:
-    """All tokens of `text` in order, comments and spaces left out; `MAX_QASM3_TOKENS` at most."""
+    """All tokens of `text` in order, comments and spaces left out.
+
+    Raises `BadInputError` at the first one too many or too deep: what comes after costs nothing.
+    """
     if lone := _LONE_RETURN.search(text):
         raise refused(text, lone.start(), "a carriage return without a line feed")
     tokens: list[Token] = []
-    offset = 0
+    offset = open_brackets = 0
     while offset < len(text):
         match = _TOKEN.match(text, offset)
         if match is None:
             raise refused(text, offset, f"unexpected character {text[offset]!r}")
         kind = match.lastgroup or ""
         if kind != "skipped":
-            tokens.append(Token(kind, match.group(), offset))
+            tokens.append(token := Token(kind, match.group(), offset))
+            open_brackets += _OPENED.get(token.text, 0)
+            if open_brackets > MAX_NESTING:
+                raise refused(text, offset, "brackets are nested too deeply")
             if version == 3 and len(tokens) > MAX_QASM3_TOKENS:
                 raise BadInputError(
                     f"OpenQASM 3 text has more than {MAX_QASM3_TOKENS} tokens",

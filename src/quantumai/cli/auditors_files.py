@@ -1,4 +1,4 @@
-"""Files that an auditor may add to a verification: a remembered checkpoint, a counter-signature."""
+"""Files that an auditor hands to a verification: trust, a remembered checkpoint, and others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,21 @@ from quantumai.errors import BadInputError
 if TYPE_CHECKING:
     from quantumai.provenance.manifest.counter_signature import CounterEvidence
     from quantumai.provenance.verification.freshness import Remembered
+    from quantumai.provenance.verification.trust import TrustFile
 
 _MOST_BYTES = 8 << 20
+
+
+def read_evidence(path: Path, what: str) -> bytes:
+    """A file of evidence; `what` names it in errors ("the proof"). Raises `BadInputError`."""
+    return read_bounded(path, _MOST_BYTES, what)
+
+
+def trust_file(path: Path) -> TrustFile:
+    """The trust file at `path`. Raises `BadInputError`."""
+    from quantumai.provenance.verification.trust import TrustFile
+
+    return TrustFile.parse(read_evidence(path, "the trust file"))
 
 
 def remembered_checkpoint(file: Path | None, ledger: Path | None) -> Remembered | None:
@@ -26,7 +39,7 @@ def remembered_checkpoint(file: Path | None, ledger: Path | None) -> Remembered 
                 "--ledger goes with --remembered", hint="name the checkpoint that you kept"
             )
         return None
-    checkpoint = read_bounded(file, _MOST_BYTES, "the remembered checkpoint")
+    checkpoint = read_evidence(file, "the remembered checkpoint")
     if ledger is None:
         return Remembered(checkpoint)
     return Remembered(checkpoint, PublicLog(FolderFiles(ledger)).consistency_proof)
@@ -39,6 +52,6 @@ def counter_evidence(file: Path | None) -> CounterEvidence | None:
     if file is None:
         return None
     return CounterEvidence(
-        read_bounded(file, _MOST_BYTES, "the counter-signature"),
-        read_bounded(file.with_suffix(".proof"), _MOST_BYTES, "the counter-signature's proof"),
+        read_evidence(file, "the counter-signature"),
+        read_evidence(file.with_suffix(".proof"), "the counter-signature's proof"),
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from quantumai.cli.options import AsJson, JobId
+from quantumai.cli.output_file import write_new_file
 from quantumai.cli.terminal import show, show_json
 from quantumai.errors import BadInputError
 
@@ -35,11 +36,9 @@ def counter_sign(
         job_id = find_job(desk, job).job_id
         _make_room(folder, paths)  # before anything is logged, and after what could be refused
         made = counter_sign_job(desk, job_id, mode)
-    try:
-        for path, data in zip(paths, (made.envelope, made.proof), strict=True):
-            path.write_bytes(data)
-    except OSError as error:
-        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
+    # What has an envelope has its proof.
+    write_new_file(paths[1], made.proof, "the proof")
+    write_new_file(paths[0], made.envelope, "the counter-signature")
     if as_json:
         show_json({"files": [str(path) for path in paths]})
         return

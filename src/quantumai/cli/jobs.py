@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantumai.cli.options import AsJson, JobId, group
-from quantumai.cli.terminal import show, show_json, table
+from quantumai.cli.terminal import show, show_json, table, visible
 
 app = group("List jobs and show one.")
 
@@ -29,10 +29,10 @@ def list_all(as_json: AsJson = False) -> None:
             job.job_id,
             job.created_at,
             str(job.state),
-            job.backend_id or "-",
-            job.em_method or "-",
+            visible(job.backend_id or "-"),
+            visible(job.em_method or "-"),
             str(job.origin),
-            job.failure_reason or "",
+            visible(job.failure_reason or ""),
         )
         for job in jobs
     ]

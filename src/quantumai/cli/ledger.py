@@ -9,6 +9,7 @@ import typer
 
 from quantumai.bounded_reading import shown_path
 from quantumai.cli import ledger_cosign, ledger_watch
+from quantumai.cli.auditors_files import trust_file
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.terminal import note, show, show_json
 from quantumai.errors import BadInputError
@@ -67,7 +68,7 @@ def _verify_home(trust: Path | None, known: bytes | None, as_json: bool) -> None
     from quantumai.provenance.verification.report import not_checked
     from quantumai.services.existing_home import open_existing_home
 
-    trusted = ledger_watch.read_trust(trust) if trust else None
+    trusted = trust_file(trust) if trust else None
     with open_existing_home() as home:
         try:
             sealer = home.look_at_sealer() or home.open_sealer()
@@ -87,7 +88,7 @@ def _verify_public(place: str, trust: Path | None, known: bytes | None, as_json:
     from quantumai.provenance.public_log.verification import verify_public_log
     from quantumai.services.log_files import open_log_files
 
-    trusted = ledger_watch.read_trust(trust) if trust else _own_trust()
+    trusted = trust_file(trust) if trust else _own_trust()
     found = verify_public_log(PublicLog(open_log_files(place)), trusted, known)
     statements = {"logged": found.statements.logged, "found": found.statements.found}
     _say(found.head, found.problems, found.freshness, as_json, {"statements": statements})

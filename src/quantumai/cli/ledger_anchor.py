@@ -12,7 +12,7 @@ def anchor(as_json: AsJson = False) -> None:
     from quantumai.services.existing_home import open_existing_home
 
     with open_existing_home() as home:
-        made = anchor_ledger(home.open_sealer(), home.desk().now())
+        made = anchor_ledger(home.open_sealer(), home.desk(recovers=False).now())
     if made is None:
         if as_json:
             show_json({"anchored": False})

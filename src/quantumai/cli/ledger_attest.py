@@ -5,20 +5,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from quantumai.bounded_reading import open_regular, read_bounded, shown_path
+from quantumai.bounded_reading import open_regular, shown_path
+from quantumai.cli.auditors_files import read_evidence, trust_file
 from quantumai.cli.options import AsJson
 from quantumai.cli.output_file import write_new_file
 from quantumai.cli.terminal import show, show_json
+from quantumai.cli.verification_report import show_report
 from quantumai.errors import BadInputError
 
-if TYPE_CHECKING:
-    from quantumai.provenance.verification.report import VerificationReport
-
-_MOST_BYTES = 8 << 20
 _SUFFIXES = ("attestation.json", "attestation.proof")
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files themselves.")]
 
@@ -75,19 +73,18 @@ def check_attestation(
 ) -> None:
     """Check an attestation offline: files, signature, ledger; exit codes as of manifest verify."""
     from quantumai.provenance.manifest.attestation import verify_attestation
-    from quantumai.provenance.verification.trust import TrustFile
 
-    envelope = read_bounded(attestation, _MOST_BYTES, "the attestation")
+    envelope = read_evidence(attestation, "the attestation")
     sibling = attestation.with_suffix(".proof")
     proof = proof or (sibling if sibling.exists() else None)
     report = verify_attestation(
         envelope,
         _digests(files or _named_beside(attestation, envelope)),
-        read_bounded(proof, _MOST_BYTES, "the proof") if proof else None,
-        TrustFile.parse(read_bounded(trust, _MOST_BYTES, "the trust file")) if trust else None,
+        read_evidence(proof, "the proof") if proof else None,
+        trust_file(trust) if trust else None,
         allow_unchecked=frozenset(allow_unchecked or ()),
     )
-    _show_report(report, as_json)
+    show_report(report, as_json)
     raise typer.Exit(int(report.exit_code))
 
 
@@ -143,13 +140,3 @@ def _named_beside(attestation: Path, envelope: bytes) -> list[Path]:
         return []  # the verification says what is wrong with it
     named = (attestation.with_name(name) for name in statement.digests if Path(name).name == name)
     return [path for path in named if path.exists()]
-
-
-def _show_report(report: VerificationReport, as_json: bool) -> None:
-    if as_json:
-        show_json(report.as_json())
-        return
-    for check in report.checks:
-        outcome = {"ok": "ok", "failed": "FAILED"}.get(check.status, "not checked")
-        show(f"{outcome:<11}  {check.name:<11}  {check.detail}")
-    show("verified" if report.verified else f"NOT verified (exit code {int(report.exit_code)})")

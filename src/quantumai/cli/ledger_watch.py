@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantumai.bounded_reading import read_bounded
+from quantumai.cli.auditors_files import trust_file
 from quantumai.cli.options import AsJson
 from quantumai.cli.terminal import note, show, show_json
 from quantumai.errors import QuantumAIError
@@ -16,16 +16,6 @@ from quantumai.errors import QuantumAIError
 if TYPE_CHECKING:
     from quantumai.provenance.public_log.monitor import Monitor, Observation
     from quantumai.provenance.public_log.static_files import StaticFiles
-    from quantumai.provenance.verification.trust import TrustFile
-
-_MOST_BYTES = 1 << 20
-
-
-def read_trust(path: Path) -> TrustFile:
-    """The trust file at `path`. Raises `BadInputError`."""
-    from quantumai.provenance.verification.trust import TrustFile
-
-    return TrustFile.parse(read_bounded(path, _MOST_BYTES, "the trust file"))
 
 
 def watch(
@@ -62,7 +52,7 @@ def watch(
     from quantumai.services.existing_home import open_existing_home
     from quantumai.services.log_files import open_log_files
 
-    monitor = Monitor(read_trust(trust), state)
+    monitor = Monitor(trust_file(trust), state)
     home = nullcontext() if from_ is not None else open_existing_home()
     with home as opened:
         files = StoredFiles(opened.objects) if opened else open_log_files(from_ or "")

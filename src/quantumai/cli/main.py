@@ -132,16 +132,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         # Typer turns an interrupt into this code and says nothing.
-        words = sys.argv[1:] if arguments is None else arguments
         app = command_line(words[0] if words else "")
         code = app(args=words, prog_name="qai", standalone_mode=False)
         return _interrupted() if code == INTERRUPTED else int(code or 0)
     except OutputError as error:
         return _full(error)
     except QuantumAIError as error:
-        return _fail(str(error), error.hint or "see `qai --help`", error.exit_code)
+        hint = error.hint or f"see `{' '.join(_command_of(words))} --help`"
+        return _fail(str(error), hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except (BrokenPipeError, ReaderGoneError):
@@ -154,6 +155,25 @@ def _run(arguments: list[str] | None) -> int:
             raise
         what = f"internal error: {type(error).__name__}: {error}"
         return _fail(what, "run it again with QAI_DEBUG=1 for the traceback, and report it", 1)
+
+
+def _command_of(words: list[str]) -> list[str]:
+    """The words of the command line that name the command."""
+    named = ["qai"]
+    group: typer.Typer | None = None
+    for word in words:
+        known: dict[str | None, typer.Typer | None] = {}
+        if len(named) == 1:
+            known |= dict.fromkeys(_COMMANDS)
+            known |= dict(_GROUPS.items())
+        elif group is not None:
+            known |= dict.fromkeys(command.name for command in group.registered_commands)
+            known |= {inner.name: inner.typer_instance for inner in group.registered_groups}
+        if word not in known:
+            break
+        named.append(word)
+        group = known[word]
+    return named
 
 
 def _usage_error(error: Exception) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantumai.bounded_reading import read_bounded, shown_path
-from quantumai.cli.auditors_files import counter_evidence, remembered_checkpoint
+from quantumai.cli.auditors_files import (
+    counter_evidence,
+    read_evidence,
+    remembered_checkpoint,
+    trust_file,
+)
 from quantumai.cli.manifest_views import (
     JobOrFile,
     as_file,
@@ -20,7 +25,8 @@ from quantumai.cli.manifest_views import (
     no_manifest,
 )
 from quantumai.cli.options import AsJson, group
-from quantumai.cli.terminal import show, show_json
+from quantumai.cli.terminal import show_json
+from quantumai.cli.verification_report import show_report
 from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
     from quantumai.provenance.verification.report import VerificationReport
     from quantumai.provenance.verification.trust import TrustFile
 
-_MOST_BYTES = 8 << 20
 _MOST_ARTEFACT_BYTES = 64 << 20
 _UNREADABLE = 2  # `ExitCode.BAD_INPUT`, without importing it at the start
 
@@ -79,9 +84,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check a manifest: a FILE from the evidence beside it alone, a JOB from this home."""
-    from quantumai.provenance.verification.trust import TrustFile
-
-    trusted = TrustFile.parse(read_bounded(trust, _MOST_BYTES, "the trust file")) if trust else None
+    trusted = trust_file(trust) if trust else None
     allowed = frozenset(allow_unchecked or ())
     known = remembered_checkpoint(remembered, ledger)
     counter = counter_evidence(counter_signature)
@@ -95,21 +98,8 @@ def verify(
         )
     else:
         report = _verify_job(target, trusted, known, counter)
-    unchecked = [check.name for check in report.checks if check.status == "not-checked"]
-    if as_json:
-        show_json(report.as_json() | {"unchecked": unchecked})
-    else:
-        for check in report.checks:
-            shown = {"ok": "ok", "failed": "FAILED"}.get(check.status, "not checked")
-            show(f"{shown:<11}  {check.name:<11}  {check.detail}")
-        show(_verdict(report, unchecked))
+    show_report(report, as_json)
     raise typer.Exit(int(report.exit_code))
-
-
-def _verdict(report: VerificationReport, unchecked: Sequence[str]) -> str:
-    if not report.verified:
-        return f"NOT verified (exit code {int(report.exit_code)})"
-    return f"verified, except not checked: {', '.join(unchecked)}" if unchecked else "verified"
 
 
 def _verify_job(
@@ -153,7 +143,7 @@ def _verify_file(
     report = verify_view(
         manifest,
         _finder(artefacts or file.with_name("artefacts")),
-        read_bounded(proof, _MOST_BYTES, "the proof") if proof else None,
+        read_evidence(proof, "the proof") if proof else None,
         trust,
         allow_unchecked=allowed,
         remembered=remembered,

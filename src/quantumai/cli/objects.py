@@ -15,8 +15,9 @@ app = group("Where this home keeps its objects: a folder or a bucket, in clear o
 @app.command("init")
 def init(
     bucket: Annotated[
-        str, typer.Option(metavar="NAME", help="An S3 bucket; without one the home's own folder.")
-    ] = "",
+        str | None,
+        typer.Option(metavar="NAME", help="An S3 bucket; without one the home's own folder."),
+    ] = None,
     prefix: Annotated[
         str, typer.Option(metavar="TEXT", help="Begins the names of this home's objects.")
     ] = "",
@@ -51,10 +52,10 @@ def init(
 
     days = retention_days
     if days is None:
-        days = DEFAULT_RETENTION_DAYS if bucket else 0
+        days = DEFAULT_RETENTION_DAYS if bucket is not None else 0
     place = HomeObjects(
-        kind="s3" if bucket else "local",
-        bucket=bucket,
+        kind="local" if bucket is None else "s3",
+        bucket=bucket or "",
         prefix=prefix,
         endpoint=endpoint,
         region=region,

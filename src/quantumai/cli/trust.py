@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantumai.bounded_reading import read_bounded, shown_path
+from quantumai.cli.auditors_files import trust_file
 from quantumai.cli.options import AsJson, group
+from quantumai.cli.output_file import require_writable, write_file
 from quantumai.cli.terminal import note, show, show_json
 from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
     from quantumai.crypto_mode import CryptoMode
-
-_MOST_BYTES = 8 << 20
 
 app = group("Hand out the public keys that an auditor may decide to believe.")
 
@@ -47,17 +46,14 @@ def export(
     from quantumai.services.home_witnesses import home_witnesses
 
     mode = CryptoMode.parse(least_crypto_mode)
+    if out:
+        require_writable(out, "the trust file")
     tenants = dict(_tenant_mode(text) for text in tenant or ())
     with open_existing_home() as home:
         witnesses = home_witnesses(home.root).trust(quorum or 0)
         trust = home.open_sealer().export_trust(mode, witnesses=witnesses, tenants=tenants)
     if out:
-        try:
-            out.write_bytes(trust.export())
-        except OSError as error:
-            raise BadInputError(
-                f"cannot write {shown_path(out)}: {error.strerror}", hint="give another --out"
-            ) from None
+        write_file(out, trust.export(), "the trust file")
     if as_json:
         printed = {} if out else {"trust_file": json.loads(trust.export())}
         show_json({"fingerprint": trust.fingerprint()} | printed)
@@ -73,9 +69,7 @@ def show_trust(
     as_json: AsJson = False,
 ) -> None:
     """What a trust file says, and its fingerprint; no home is needed."""
-    from quantumai.provenance.verification.trust import TrustFile
-
-    trust = TrustFile.parse(read_bounded(file, _MOST_BYTES, "the trust file"))
+    trust = trust_file(file)
     if as_json:
         show_json({"fingerprint": trust.fingerprint(), "trust_file": json.loads(trust.export())})
         return

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from quantumai.bounded_reading import read_bounded
+from quantumai.cli.auditors_files import read_evidence, trust_file
 from quantumai.cli.options import AsJson
 from quantumai.cli.terminal import show, show_json, visible
 
-_MOST_BYTES = 8 << 20
 _EVIDENCE_WRONG = 3
 
 
@@ -31,11 +30,10 @@ def verify_all(
     Without a trust file from elsewhere a home can only agree with itself, and without a checkpoint
     an older copy of the whole home looks just like it.
     """
-    from quantumai.provenance.verification.trust import TrustFile
     from quantumai.services.verify_all import verify_home
 
-    trusted = TrustFile.parse(read_bounded(trust, _MOST_BYTES, "the trust file")) if trust else None
-    kept = read_bounded(remembered, _MOST_BYTES, "the checkpoint") if remembered else None
+    trusted = trust_file(trust) if trust else None
+    kept = read_evidence(remembered, "the checkpoint") if remembered else None
     parts = verify_home(trust=trusted, remembered=kept)
     wrong = any(part.problems for part in parts)
     if as_json:

@@ -113,6 +113,7 @@ def add(
     from quantumai.services.wiring import home_root
 
     keys = tuple(VerifierKey.parse(text) for text in vkey)
+    _require_others(keys)
     _show_witnesses(add_witness(home_root(), url, keys, quorum), as_json)
 
 
@@ -135,6 +136,23 @@ def list_witnesses(as_json: AsJson = False) -> None:
     from quantumai.services.wiring import home_root
 
     _show_witnesses(home_witnesses(home_root()), as_json)
+
+
+def _require_others(keys: tuple[VerifierKey, ...]) -> None:
+    """Raise `BadInputError` for a key of this home's own ledger, which would vouch for itself."""
+    from quantumai.services.existing_home import home_exists, open_existing_home
+    from quantumai.services.wiring import home_root
+
+    if not home_exists(home_root()):
+        return
+    with open_existing_home() as home:
+        sealer = home.look_at_sealer()
+        own = {key.public for key in sealer.ledger.signer.verifier_keys()} if sealer else set()
+    if any(key.public in own for key in keys):
+        raise BadInputError(
+            "that is a key of this home's own ledger, not of a witness",
+            hint="ask the witness for its verifier keys: `qai witness key` prints them",
+        )
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import msgspec
 
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.catalogue import BackendEntry
+from quantumai.bounded_reading import shown_path
 from quantumai.canonical import canonical_json, parse_canonical_json, sha256_hex
 from quantumai.circuits.loading import load_circuit
 from quantumai.crypto_mode import CryptoMode
@@ -19,6 +21,7 @@ from quantumai.errors import (
     EvidenceError,
     LedgerError,
     NotFoundError,
+    StorageError,
 )
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.history import find_row
@@ -36,8 +39,11 @@ from quantumai.provenance.verification.report import VerificationReport
 from quantumai.provenance.verification.trust import TrustFile
 from quantumai.scheduler.decision import Decision
 from quantumai.scheduler.planner import FleetMember
+from quantumai.storage.durable_files import create_folder
 
 CALIBRATION_PREFIX = "calibration/"
+# Whatever else goes wrong is wrong with the folder that was named.
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _RESTORE = "restore the object store from a backup"
 _Record = TypeVar("_Record")
 
@@ -211,7 +217,9 @@ def export_evidence(
 ) -> tuple[Path, ...]:
     """Write the manifest in a view, proof.json and artefacts/<sha256> into a new or empty folder.
 
-    The manifest is manifest.json, or manifest.yaml in the YAML view.
+    The manifest is manifest.json, or manifest.yaml in the YAML view. The folder appears with all
+    of them or not at all. Raises `BadInputError` for a folder that cannot be, `StorageError` where
+    the disk fails.
     """
     evidence = Evidence(desk, job_id)
     proof = newest_proof(desk, evidence)
@@ -221,11 +229,12 @@ def export_evidence(
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInputError(f"{folder} is not an empty folder", hint="name a new folder")
-        (folder / "artefacts").mkdir(parents=True)
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
+        create_folder(folder, files)
     except OSError as error:
-        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
+        reason = f"cannot write to {shown_path(folder)}: {error.strerror}"
+        if error.errno in _OF_THE_DISK:
+            raise StorageError(reason, hint="make room, and export again") from None
+        raise BadInputError(reason, hint="name a new folder") from None
     return tuple(folder / name for name in files)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 # Left over temporary names start with this; nothing ever reads them.
@@ -55,6 +57,25 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
         folder.mkdir(mode)
     if not folder.is_dir():
         raise NotADirectoryError(20, "a file stands where a folder is needed", str(folder))
+    sync_folder(folder.parent)
+
+
+def create_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `folder` with `files` (paths in it -> contents), durably: all or nothing.
+
+    An empty folder that is there is replaced. Raises `OSError`, also for one that is not empty.
+    """
+    make_folder(folder.parent)
+    temporary = folder.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+    temporary.mkdir()
+    try:
+        for name, data in files.items():
+            make_folder((temporary / name).parent)
+            create_file(temporary / name, data)
+        temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     sync_folder(folder.parent)
 
 

@@ -94,8 +94,16 @@ class Monitor:
 
     def remembered(self) -> TreeHead | None:
         """The head in the state file, None if there is no such file yet."""
-        if not self._state.exists():
-            return None
+        try:
+            self._state.resolve()  # a loop of links, which `exists` takes for nothing at all
+            if not self._state.exists():
+                return None
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInputError(
+                f"cannot read the state file {shown_path(self._state)}: {reason}",
+                hint="give another --state",
+            ) from None
         data = read_bounded(self._state, _LONGEST_STATE, "the state file")
         try:
             return verified_head(data, self._trust, self._mode)

@@ -168,6 +168,8 @@ class Witness:
             # As version 1.0.0 of the text has it. Its main branch asks for 422 since July 2026, so
             # that each 409 has a size; our client takes both.
             return _refusal(409, "another tree of this size was cosigned")
+        if request.proof and size == head.size:
+            return _refusal(422, "there is nothing to prove between trees of one size")
         if not _may_follow(former, head, request.proof):
             return _refusal(422, "the consistency proof does not hold")
         made = self.cosigner.cosign(note.text, head, int(self._clock().timestamp()))

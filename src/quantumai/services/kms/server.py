@@ -70,5 +70,5 @@ def _loopback(host: str) -> str:
         pass
     raise BadInputError(
         f"the service has no TLS yet and does not listen on {host[:80]!r}",
-        hint="use --host 127.0.0.1 and a proxy with TLS in front",
+        hint="listen on 127.0.0.1, with a proxy with TLS in front",
     )

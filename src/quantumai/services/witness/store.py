@@ -29,6 +29,7 @@ from quantumai.storage.durable_files import create_file, make_folder
 
 _FILE = "witness.toml"
 _MEMORY = "cosigned"
+_KEYS = frozenset({"keys", "token", "aws-kms.toml", "token.lock"})
 
 
 class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +55,7 @@ def init_store(folder: Path, name: str, settings: Mapping[str, str]) -> WitnessS
     if (folder / _FILE).exists():
         raise _taken(folder)
     try:
+        _require_own(folder)
         make_folder(folder, 0o700)
         provider = _provider(folder, settings)
         chosen = name or default_witness_name(provider)
@@ -66,12 +68,22 @@ def init_store(folder: Path, name: str, settings: Mapping[str, str]) -> WitnessS
     return WitnessStore(folder, cosigner)
 
 
+def _require_own(folder: Path) -> None:
+    """Raise `BadInputError` for a folder with anything but keys, which may be set up before."""
+    foreign = sorted({p.name for p in folder.iterdir()} - _KEYS) if folder.is_dir() else []
+    if foreign:
+        raise BadInputError(
+            f"{shown_path(folder)} is no folder for a witness: it has {shown_path(foreign[0])}",
+            hint="give a new folder with --store; a home is its own",
+        )
+
+
 def open_store(folder: Path, settings: Mapping[str, str]) -> WitnessStore:
     """Open a witness's folder. Raises `NotFoundError` if it is none."""
     try:
         read = tomllib.loads((folder / _FILE).read_text())
         name = msgspec.convert(read, _Settings).name
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(
             f"no witness in {shown_path(folder)}", hint="`qai witness init --store DIR` makes one"
         ) from None
