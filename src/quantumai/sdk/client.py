@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantumai.errors import BadInputError
+from quantumai.sdk.arguments import home_folder, job_text
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -29,7 +30,7 @@ def run(
     max_cost: float | None = None,
     seed: str | None = None,
     engine: str = "channel",
-    home: Path | None = None,
+    home: Path | str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> JobReport:
     """Choose backend and method, run, mitigate, seal and verify one job.
@@ -57,32 +58,33 @@ def run(
         seed=seed,
         engine=engine,
     )
-    catalogue = load_catalogue(catalogue_path(home or home_root()))
+    folder = home_folder(home)
+    catalogue = load_catalogue(catalogue_path(folder or home_root()))
     job = admit(prepared, catalogue, open_simulator(engine))
-    with open_home(home) as opened:
+    with open_home(folder) as opened:
         return run_job(opened.desk(), job, progress or _silent)
 
 
-def verify(job_id: str, *, home: Path | None = None) -> VerificationReport:
+def verify(job_id: str, *, home: Path | str | None = None) -> VerificationReport:
     """Verify a finished job of this home again, under the home's own keys."""
     from quantumai.jobs.evidence import verify_job
     from quantumai.jobs.history import find_job
     from quantumai.services.existing_home import open_existing_home
 
-    with open_existing_home(home) as opened:
+    with open_existing_home(home_folder(home)) as opened:
         desk = opened.desk()
-        return verify_job(desk, find_job(desk, job_id).job_id)
+        return verify_job(desk, find_job(desk, job_text(job_id)).job_id)
 
 
-def replay(job_id: str, *, home: Path | None = None) -> ReplayReport:
+def replay(job_id: str, *, home: Path | str | None = None) -> ReplayReport:
     """Recompute a finished job from its evidence and compare, step by step."""
     from quantumai.jobs.history import find_job
     from quantumai.jobs.replay import replay_job
     from quantumai.services.existing_home import open_existing_home
 
-    with open_existing_home(home) as opened:
+    with open_existing_home(home_folder(home)) as opened:
         desk = opened.desk()
-        return replay_job(desk, find_job(desk, job_id).job_id)
+        return replay_job(desk, find_job(desk, job_text(job_id)).job_id)
 
 
 def _loaded(circuit: QuantumCircuit | Path | str) -> Circuit:

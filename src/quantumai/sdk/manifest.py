@@ -17,6 +17,7 @@ from quantumai.provenance.manifest.view_verification import verify_view
 from quantumai.provenance.manifest.views import LONGEST_VIEW, read_view
 from quantumai.provenance.statements.dsse import Signature
 from quantumai.provenance.verification.trust import TrustFile
+from quantumai.sdk.arguments import home_folder
 
 if TYPE_CHECKING:
     from quantumai.provenance.verification.report import VerificationReport
@@ -111,7 +112,7 @@ class Manifest:
         return read_result(self.artefact("result"))
 
 
-def read_manifest(source: Path | bytes | str, *, home: Path | None = None) -> Manifest:
+def read_manifest(source: Path | bytes | str, *, home: Path | str | None = None) -> Manifest:
     """Read a manifest: a file in any view, its bytes, or a finished job's id in `home`.
 
     Raises `BadInputError` for what is no manifest, and `NotFoundError` for an unknown job.
@@ -119,7 +120,7 @@ def read_manifest(source: Path | bytes | str, *, home: Path | None = None) -> Ma
     if isinstance(source, bytes):
         return _read(source, _Evidence(_nothing, _no_artefact, _nothing))
     if isinstance(source, str) and (job_id := _as_job_id(source)):
-        return _of_job(job_id, home)
+        return _of_job(job_id, home_folder(home))
     if not isinstance(source, str | Path):
         raise BadInputError(
             f"a {type(source).__name__} is no manifest", hint="give a path or bytes"

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quantumai.errors import BadInputError
+from quantumai.sdk.arguments import home_folder
 
 if TYPE_CHECKING:
     from quantumai.sdk.manifest import Manifest
@@ -48,7 +49,7 @@ class record:  # noqa: N801 - it is used as a function is: `with quantumai.recor
         seed: str | int | None = None,
         details: dict[str, Any] | None = None,
         on_sealed: Callable[[Manifest], None] | None = None,
-        home: Path | None = None,
+        home: Path | str | None = None,
     ) -> None:
         from quantumai.sdk.run_record import RunRecord
 
@@ -60,9 +61,11 @@ class record:  # noqa: N801 - it is used as a function is: `with quantumai.recor
             em_method=em_method,
             em_version=em_version,
             seed=seed,
-            details=details or {},
-            home=home,
+            details={} if details is None else details,
+            home=home_folder(home),
         )
+        if on_sealed is not None and not callable(on_sealed):
+            raise BadInputError("on_sealed is a function that takes the manifest")
         self._begin()  # mistakes are told where they are made, not when a function is called
         self._on_sealed = on_sealed
         self._open: RunRecord | None = None

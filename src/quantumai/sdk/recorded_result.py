@@ -19,6 +19,7 @@ from quantumai.provenance.statements.plain_json import plain_json
 from quantumai.sdk.foreign import is_a
 
 _MOST_COUNTS = 2**53
+_MOST_BITS = 10_000
 _HINT = (
     "give a qiskit Result or PrimitiveResult, a braket task result, a dict of counts, "
     "or numbers with their observables"
@@ -146,6 +147,11 @@ def _histogram(
                 f"counts have an outcome {outcome!r:.40}", hint='outcomes are bit strings, as "011"'
             )
         plain[outcome] = _count(count, outcome)
+    if len({len(outcome) for outcome in plain}) > 1 or len(next(iter(plain), "")) > _MOST_BITS:
+        raise BadInputError(
+            f"outcomes of one circuit have as many bits, {_MOST_BITS} at most",
+            hint="hand in the counts of each circuit for themselves",
+        )
     if not any(plain.values()):
         raise BadInputError("the counts are empty", hint="was anything measured?")
     return Histogram(

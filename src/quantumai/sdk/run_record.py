@@ -60,7 +60,7 @@ class RunRecord:
         self._em_method = _checked_name("em_method", em_method)
         self._em_version = _checked_name("em_version", em_version, empty=True)
         self._seed = _checked_seed(seed)
-        self._details: dict[str, Any] = plain_json(details, "details")
+        self._details = _checked_details(details)
         self._home = home
         self._circuits: list[CircuitText] = []
         self._transpiled: list[CircuitText] = []
@@ -97,6 +97,11 @@ class RunRecord:
                 "observables are a list", hint=f'observables=["{observables[:20]}"]'
             )
         parts = result_parts(result, observables)
+        if observables is not None and not parts.values:
+            raise BadInputError(
+                "observables go with expectation values, and the result has none",
+                hint="leave them out, or hand in the values",
+            )
         for histogram in parts.histograms:
             if self._shots is not None and histogram.shots != self._shots:
                 raise BadInputError(
@@ -106,9 +111,15 @@ class RunRecord:
         self._results.append(parts)
 
     def detail(self, name: str, value: Any) -> None:
-        """Sign a further fact, such as parameter values, as plain JSON data under `name`."""
+        """Sign a further fact, such as parameter values, as plain JSON data under `name`.
+
+        Raises `BadInputError` for a name that was told already.
+        """
         self._require_open()
-        self._details |= plain_json({name: value}, "details")
+        told = _checked_details({name: value})
+        if known := told.keys() & self._details.keys():
+            raise BadInputError(f"the detail {min(known)[:40]!r} was told already")
+        self._details |= told
 
     def require_sealable(self) -> None:
         """Open the home's keys, so that a run that cannot be sealed is not paid for."""
@@ -240,15 +251,25 @@ def _checked_shots(shots: Any) -> int | None:
 
 def _checked_name(what: str, text: Any, *, empty: bool = False) -> str:
     plain = plain_json(text, what) if isinstance(text, str) else None
-    if plain is None or len(plain) > _LONGEST_NAME or not (plain or empty):
-        raise BadInputError(f"{what} must be text of at most {_LONGEST_NAME} characters")
+    fits = plain is not None and len(plain) <= _LONGEST_NAME and plain.isprintable()
+    if not fits or not (plain or empty):
+        raise BadInputError(f"{what} must be printable text of at most {_LONGEST_NAME} characters")
     return str(plain)
+
+
+def _checked_details(details: Any) -> dict[str, Any]:
+    if not isinstance(details, dict) or not all(isinstance(name, str) for name in details):
+        raise BadInputError("details are a dict of plain data by name")
+    plain: dict[str, Any] = plain_json(details, "details")
+    return plain
 
 
 def _checked_seed(seed: Any) -> str:
     if seed is None:
         return ""
-    text = str(seed) if type(seed) is int else seed
+    # A longer one is no text that Python would write.
+    is_number = type(seed) is int and seed.bit_length() < 3 * MAX_SEED_CHARACTERS
+    text = str(seed) if is_number else seed
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_SEED_CHARACTERS:
         raise BadInputError(
             f"seed must be a number or text of 1 to {MAX_SEED_CHARACTERS} characters"

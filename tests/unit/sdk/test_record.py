@@ -323,7 +323,13 @@ def test_what_is_no_circuit_costs_no_run(home: Path) -> None:
         ({"em_version": "x" * 61}, "em_version must be"),
         ({"seed": ""}, "seed must be"),
         ({"seed": 1.5}, "seed must be"),
+        ({"seed": 10**5000}, "seed must be"),
+        ({"em_method": "rem\x1b[2J"}, "em_method must be"),
         ({"details": {"x": object()}}, "is of type object"),
+        ({"details": ["x"]}, "details are a dict"),
+        ({"details": {1: "x"}}, "details are a dict"),
+        ({"on_sealed": 5}, "on_sealed is a function"),
+        ({"home": 5}, "a home is the path"),
     ],
 )
 def test_bad_options_leave_no_home(tmp_path: Path, options: Any, message: str) -> None:
@@ -342,6 +348,15 @@ def test_misuse_is_told_in_one_line(home: Path) -> None:
             run.result([1.0], observables="Z")
         with pytest.raises(BadInputError, match="no circuit was given"):
             run.circuit()
+        run.detail("angle", 0.5)
+        with pytest.raises(BadInputError, match="'angle' was told already"):
+            run.detail("angle", 0.6)
+        with pytest.raises(BadInputError, match="the result has none"):
+            run.result({"0": 1}, observables=["Z"])
+        with pytest.raises(BadInputError, match="as many bits"):
+            run.result({"0": 1, "01": 1})
+        with pytest.raises(BadInputError, match="as many bits"):
+            run.result({"0" * 10_001: 1})
         run.circuit(bell())
         run.result({"0": 1})
     with pytest.raises(BadInputError, match="sealed already"):
@@ -351,3 +366,15 @@ def test_misuse_is_told_in_one_line(home: Path) -> None:
         @recording
         def generator(circuit: Any) -> Iterator[int]:
             yield 1
+
+
+def test_a_home_may_be_named_by_text(home: Path) -> None:
+    with quantumai.record(backend="lab", home=str(home)) as run:
+        run.circuit(bell())
+        run.result({"00": 1, "11": 1})
+    job_id = run.manifest.job_id
+    assert quantumai.verify(job_id, home=str(home)).verified
+    assert quantumai.read_manifest(job_id, home=str(home)).job_id == job_id
+    for call in (quantumai.verify, quantumai.replay):
+        with pytest.raises(BadInputError, match="named by its id"):
+            call(None, home=home)  # type: ignore[arg-type]

@@ -19,6 +19,8 @@ from quantumai.errors import BadInputError
 if TYPE_CHECKING:
     from yaml.events import Event, ScalarEvent
 
+LONGEST_YAML = 2 << 20
+"""Bytes; a second or two of PyYAML. A manifest of a thousand artefacts has a fifth of that."""
 _DEEPEST = 64
 _TOO_DEEP = f"it is deeper than {_DEEPEST} levels"
 _MOST_EVENTS = 50_000  # a second of parsing; a manifest of ten artefacts has a hundred
@@ -33,7 +35,7 @@ def parse_strict_yaml(data: bytes, what: str) -> Any:
 
     Raises `BadInputError`, naming `what`, for anchors, aliases, tags, directives, several
     documents, repeated and unquoted members, merge keys, strings without quotes, NaN and
-    infinities, more than 64 levels, and what is not UTF-8.
+    infinities, more than 64 levels, more than `LONGEST_YAML` bytes, and what is not UTF-8.
     """
     import yaml
 
@@ -46,6 +48,8 @@ def parse_strict_yaml(data: bytes, what: str) -> Any:
             super().fetch_flow_collection_start(TokenClass)
 
     try:
+        if len(data) > LONGEST_YAML:
+            raise ValueError(f"it is longer than {LONGEST_YAML} bytes; JSON may be longer")
         text = data.decode("utf-8")
         if found := _TWO_READINGS.intersection(text):
             raise ValueError(f"U+{ord(min(found)):04X} must be written as an escape")

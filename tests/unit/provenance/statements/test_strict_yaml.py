@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -167,3 +168,11 @@ def test_only_utf_8_without_a_mark_is_read(encoding: str) -> None:
 def test_nan_is_not_written_as_if_it_were_a_number() -> None:
     with pytest.raises(BadInputError):
         parse_strict_yaml(write_strict_yaml({"a": math.nan}), "the page")
+
+
+def test_a_long_text_is_refused_before_it_is_parsed() -> None:
+    started = time.process_time()
+    for text in ("# a comment\n" * 2_000_000, "\n" * 20_000_000, '"a": "' + "x\n  " * 5_000_000):
+        with pytest.raises(BadInputError, match="longer than 2097152 bytes"):
+            read(text)
+    assert time.process_time() - started < 1
