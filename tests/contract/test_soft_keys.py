@@ -26,7 +26,10 @@ from quantumai.keys.providers.sealing_key import FILE_NAME
 from quantumai.keys.providers.soft import InsecureKeysWarning, InsecureSoftKeys
 from quantumai.keys.software_keys import SoftwareKey, generate
 
-pytestmark = pytest.mark.filterwarnings("ignore::quantumai.keys.providers.soft.InsecureKeysWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::quantumai.keys.providers.soft.InsecureKeysWarning"),
+]
 
 
 def _soft(folder: Path, passphrase: bytes | None = None) -> InsecureSoftKeys:

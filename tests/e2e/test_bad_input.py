@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.qai_command import TFIM, Ended, qai, qai_process
 
+pytestmark = pytest.mark.slow
+
 _HEAD = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'
 FILES = {
     "no_qasm": "Dear reader, this is a letter.",

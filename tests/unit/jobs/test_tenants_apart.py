@@ -185,7 +185,7 @@ def test_erasure_takes_one_tenant_and_leaves_the_ledger(
         assert {job.job_id for job in list_jobs(desk)} == {row["job_id"] for row in _rows(desk)}
         (row,) = [row for row in _rows(desk) if row["job_id"] == gone]
         left = str([desk.database.select(table, {"job_id": gone}) for table in TABLES_OF_JOBS])
-        for word in ("small", "IIZ", "ibm", "600", "features", "fidelity': 0"):
+        for word in ("small", "IIZ", "ibm", "shots': 600", "features", "fidelity': 0"):
             assert word in told
             assert word not in left
         assert row["manifest_index"] is not None
