@@ -145,8 +145,11 @@ class JobObjects:
 
     @property
     def _is_former(self) -> bool:
-        """Whether the job lies where names carried no tenant."""
-        return self.manifest_key == former_manifest_key(self._job_id)
+        """Whether the job lies where names carried no tenant; no job that has not finished does."""
+        try:
+            return self.manifest_key == former_manifest_key(self._job_id)
+        except NotFoundError:
+            return False
 
     @cached_property
     def _raw_manifest(self) -> tuple[str, bytes]:
@@ -160,10 +163,11 @@ class JobObjects:
     @cached_property
     def _map(self) -> dict[str, str]:
         """All maps of the job in one; empty for a job in clear. One that is damaged is left out:
-        its artefacts are then missing."""
+        its artefacts are then missing. A job that has not finished may have maps already."""
         found: dict[str, str] = {}
-        if not is_encrypted(self._raw_manifest[1]):
-            return found
+        with suppress(NotFoundError):
+            if not is_encrypted(self._raw_manifest[1]):
+                return found
         for key in self._objects.keys(artefact_maps_prefix(self._tenant, self._job_id)):
             stored = self._find(key)
             try:

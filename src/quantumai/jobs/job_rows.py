@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.object_names import manifest_key
 from quantumai.jobs.request import JobRequest
@@ -64,3 +66,8 @@ def em_result_row(
         "em_method": view["em_method"],
         "created_at": view["created_at"],
     }
+
+
+def is_same(found: Any, wanted: Any) -> bool:
+    """Whether a stored value is `wanted`, as a column gives that back: tuples as lists."""
+    return bool(msgspec.json.decode(msgspec.json.encode(wanted)) == found)

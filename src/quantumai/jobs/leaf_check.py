@@ -23,27 +23,18 @@ _FOLDERS = {
 
 
 def leaf_problems(ledger: Ledger, objects: ObjectStore, accounts: LeafAccounts) -> Iterator[str]:
-    """Leaves whose envelope is gone, beyond those that unfinished or erased jobs account for."""
+    """Leaves whose envelope is gone, and those of manifests and decisions that are no job's."""
     yield from accounts.problems
-    for kind, indices in leaves_alone(ledger, accounts).items():
-        allowed = accounts.alone[kind]
-        if len(indices) > allowed:
+    for kind, indices in accounts.alone().items():
+        if indices:
             yield (
                 f"{len(indices)} leaves of type {kind} stand for nothing that is there "
-                f"({_some(indices)}), and only {allowed} jobs failed or were erased on the way"
+                f"({_some(indices)}): not checked whether a job died on the way or was taken away"
             )
     for kind, folder in _FOLDERS.items():
         for index, leaf in ledger.leaves(kind):
             if not objects.exists(f"{folder}/{leaf.sha256}"):
                 yield f"the {kind} of leaf {index} is gone"
-
-
-def leaves_alone(ledger: Ledger, accounts: LeafAccounts) -> dict[str, list[int]]:
-    """Indices of leaves of manifests and decisions for which no job has anything."""
-    return {
-        kind: [index for index, leaf in ledger.leaves(kind) if leaf.sha256 not in there]
-        for kind, there in accounts.there.items()
-    }
 
 
 def _some(indices: list[int]) -> str:

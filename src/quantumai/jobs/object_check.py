@@ -1,18 +1,19 @@
 """Whether every stored object is what its name says, and whose it is.
 
-The ledger's own objects are left to the ledger's check. An object that no leaf and no job names is
-counted and is no problem: nothing reads it. A process that was killed may leave one.
+The ledger's own objects are left to the ledger's check, and data keys to theirs. An object that no
+leaf and no job names is counted and is no problem: nothing reads it. A process that was killed may
+leave one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Set
 from pathlib import PurePosixPath
 
 from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, NotFoundError, StorageError
-from quantumai.keys.management.data_keys import version_of
+from quantumai.errors import NotFoundError, StorageError
+from quantumai.jobs.object_names import PUBLIC
+from quantumai.provenance.sealing.tenant_cipher import is_encrypted
 from quantumai.provenance.statements.statement import is_sha256
 from quantumai.storage.objects import ObjectStore
 
@@ -27,14 +28,17 @@ _LOGGED = (
     "key-rotations",
     "ledger-anchors",
 )
-_DATA_KEY = re.compile(r"data-keys/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/[0-9]{10}")
+_CHECKED_ELSEWHERE = ("ledger/", "data-keys/")
 _IN_JOBS = ("manifest.json", "proof.json")
 
 
-def object_problems(objects: ObjectStore, known_jobs: Set[str]) -> Iterator[str]:
-    """What is wrong with the objects beside the ledger; `known_jobs` are ids of all jobs."""
+def object_problems(objects: ObjectStore, known_jobs: Set[str], *, encrypts: bool) -> Iterator[str]:
+    """What is wrong with the objects beside the ledger; `known_jobs` are ids of all jobs.
+
+    In a home that `encrypts` what is a tenant's lies nowhere in clear.
+    """
     for key in objects.keys(""):
-        if key.startswith("ledger/"):
+        if key.startswith(_CHECKED_ELSEWHERE):
             continue
         path = PurePosixPath(key)
         folder, name = path.parts[0], path.name
@@ -43,21 +47,17 @@ def object_problems(objects: ObjectStore, known_jobs: Set[str]) -> Iterator[str]
         elif is_sha256(name) and folder in (_ARTEFACTS, *_LOGGED, "manifests"):
             if _digest(objects, key) != name:
                 yield f"object {key} was changed"
-        elif folder == "data-keys":
-            yield from _data_key_problems(objects, key)
         elif not (folder == "manifests" and name in _IN_JOBS):
             yield f"object {key} belongs to nothing"
+        if encrypts and _is_tenants(path) and not is_encrypted(_data(objects, key)):
+            yield f"object {key} lies in clear in a home that encrypts"
 
 
-def _data_key_problems(objects: ObjectStore, key: str) -> Iterator[str]:
-    """Whether it opens shows where something was encrypted with it; here, whether it is one."""
-    if not _DATA_KEY.fullmatch(key):
-        yield f"object {key} belongs to nothing"
-        return
-    try:
-        version_of(objects.get(key))
-    except (BadInputError, NotFoundError) as error:
-        yield f"object {key}: {error}"
+def _is_tenants(path: PurePosixPath) -> bool:
+    """Proofs hold nothing of the tenant, and calibrations are nobody's own."""
+    folder, name = path.parts[0], path.name
+    own = folder == _ARTEFACTS and path.parts[1:2] != (PUBLIC,)
+    return own or (folder == "manifests" and name != "proof.json")
 
 
 def unlogged(objects: ObjectStore, logged: Set[str]) -> int:
@@ -70,7 +70,12 @@ def unlogged(objects: ObjectStore, logged: Set[str]) -> int:
 
 
 def _digest(objects: ObjectStore, key: str) -> str:
+    return sha256_hex(_data(objects, key))
+
+
+def _data(objects: ObjectStore, key: str) -> bytes:
+    """Empty where it cannot be read, which is no object's content."""
     try:
-        return sha256_hex(objects.get(key))
+        return objects.get(key)
     except (NotFoundError, StorageError):
-        return ""
+        return b""

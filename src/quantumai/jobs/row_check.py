@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.catalogue import BackendEntry
 from quantumai.canonical import sha256_hex
@@ -24,9 +22,10 @@ from quantumai.errors import (
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence
 from quantumai.jobs.fleet import backend_row, calibration_row
-from quantumai.jobs.job_rows import decision_row, em_result_row, manifest_row
+from quantumai.jobs.job_rows import decision_row, em_result_row, is_same, manifest_row
 from quantumai.jobs.object_names import public_artefact_key
 from quantumai.jobs.states import JobState
+from quantumai.jobs.unfinished_check import unfinished_problems
 from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.run_manifest import Origin
@@ -45,8 +44,7 @@ def job_row_problems(desk: Desk, row: Row) -> Iterator[str]:
     """What is wrong with the rows of one job; `row` is the one in `jobs`."""
     job_id = row["job_id"]
     if row["state"] != JobState.DONE:
-        if row["state"] == JobState.FAILED and not row["failure_code"]:
-            yield f"job {job_id} failed without a reason"
+        yield from unfinished_problems(desk, row)
         return
     try:
         evidence = Evidence(desk, job_id)
@@ -63,7 +61,7 @@ def job_row_problems(desk: Desk, row: Row) -> Iterator[str]:
             continue
         ignored = INFORMATIVE.get(table, frozenset())
         for column, value in found[0].items():
-            if column not in ignored and not _same(value, values.get(column)):
+            if column not in ignored and not is_same(value, values.get(column)):
                 yield f"job {job_id}: {table}.{column} contradicts the evidence"
 
 
@@ -113,16 +111,11 @@ def backend_problems(desk: Desk, catalogue: Mapping[str, BackendEntry]) -> Itera
             yield f"calibration {row['id']}: {error}"
             continue
         snapshots[snapshot.snapshot_id], digests[snapshot.snapshot_id] = snapshot, digest
-        if not _same(row, calibration_row(snapshot, row["backend_id"], digest)):
+        if not is_same(row, calibration_row(snapshot, row["backend_id"], digest)):
             yield f"calibration {row['id']} contradicts its snapshot"
     for row in desk.database.select("backends"):
         entry, current = catalogue.get(row["backend_id"]), row["last_calibration_id"]
         if current not in snapshots:
             yield f"backend {row['backend_id']} names a calibration that is not there"
-        elif entry is not None and not _same(row, backend_row(entry, current, digests[current])):
+        elif entry is not None and not is_same(row, backend_row(entry, current, digests[current])):
             yield f"backend {row['backend_id']} contradicts the catalogue"
-
-
-def _same(found: Any, wanted: Any) -> bool:
-    # As a column comes back: tuples as lists.
-    return bool(msgspec.json.decode(msgspec.json.encode(wanted)) == found)

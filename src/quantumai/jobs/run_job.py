@@ -79,8 +79,8 @@ def _carry_out(desk: Desk, work: _Work, progress: Progress) -> None:
     retain_calibrations(desk.objects, work.fleet)
     digests |= {CALIBRATION_PREFIX + m.entry.backend_id: m.snapshot_sha256 for m in work.fleet}
     progress("signing the decision")
-    signed_decision, decision_index = seal_decision(desk, job.request, decision, digests)
-    digests |= objects.store({"signed-decision": signed_decision})
+    signed, decision_index = seal_decision(desk, job.request, decision, digests, objects)
+    digests |= {"signed-decision": signed}
     with desk.database.transaction():
         desk.database.insert(
             "scheduler_decisions",

@@ -12,6 +12,7 @@ from pathlib import Path
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.jobs.desk import Desk
+from quantumai.jobs.job_objects import JobObjects
 from quantumai.jobs.request import JobRequest
 from quantumai.mitigation.methods import find_method
 from quantumai.provenance.manifest.run_manifest import (
@@ -32,15 +33,25 @@ _LIBRARIES = ("qiskit", "numpy", "rustworkx", "cryptography")
 
 
 def seal_decision(
-    desk: Desk, request: JobRequest, decision: Decision, digests: Mapping[str, str]
-) -> tuple[bytes, int]:
-    """Sign and log the decision before anything runs; returns its envelope and leaf index.
+    desk: Desk,
+    request: JobRequest,
+    decision: Decision,
+    digests: Mapping[str, str],
+    objects: JobObjects,
+) -> tuple[str, int]:
+    """Sign and log the decision before anything runs; returns its digest (hex) and leaf index.
 
     The envelope becomes an artefact of the manifest, so that both signatures cover the decision.
+    It is stored in `objects` before it is logged: of a job that dies its leaf is known to be its.
     """
-    sealer = desk.open_sealer()
     statement = build_statement(digests, SCHEDULER_DECISION, decision.to_json())
-    return sealer.seal("scheduler-decision", statement, mode=request.crypto_mode)
+    envelope, index = desk.open_sealer().seal(
+        "scheduler-decision",
+        statement,
+        mode=request.crypto_mode,
+        keep=lambda signed: objects.store({"signed-decision": signed}),
+    )
+    return sha256_hex(envelope), index
 
 
 def seal_manifest(

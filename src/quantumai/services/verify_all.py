@@ -7,25 +7,22 @@ it speaks of; without, a home can only agree with itself.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-import msgspec
-
 from quantumai.backends.catalogue import load_catalogue
-from quantumai.bounded_reading import shown_path
-from quantumai.errors import ErasedError, NotFoundError, QuantumAIError, StorageError
+from quantumai.errors import NotFoundError, QuantumAIError
 from quantumai.jobs.desk import Desk
-from quantumai.jobs.evidence import manifest_bytes, proof_bytes, verify_job
 from quantumai.jobs.leaf_accounts import leaf_accounts
-from quantumai.jobs.leaf_check import leaf_problems, leaves_alone, logged_digests
+from quantumai.jobs.leaf_check import leaf_problems, logged_digests
+from quantumai.jobs.manifest_check import is_erased, manifest_problems
 from quantumai.jobs.object_check import object_problems, unlogged
 from quantumai.jobs.row_check import backend_problems, job_row_problems
 from quantumai.jobs.states import JobState
+from quantumai.jobs.unfinished_check import is_unsigned, stray_problems
 from quantumai.keys.audit.verification import verify_log
 from quantumai.keys.management.audit_check import audit_problems
 from quantumai.keys.management.built_in import AUTHORITY
@@ -33,13 +30,13 @@ from quantumai.keys.management.self_check import key_problems
 from quantumai.provenance.key_history.key_events import LoggedEvent
 from quantumai.provenance.key_history.key_rotations import ROOT
 from quantumai.provenance.key_history.register_check import register_problems
-from quantumai.provenance.ledger.checkpoint import verify_checkpoint
-from quantumai.provenance.ledger.proof import LedgerProof
+from quantumai.provenance.sealing.data_key_check import data_key_problems
 from quantumai.provenance.sealing.home_verification import verify_home_ledger
 from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.verification.report import ExitCode, Outcome
-from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
+from quantumai.provenance.verification.trust import TrustFile
 from quantumai.services.existing_home import DATABASE, open_existing_home
+from quantumai.services.home_access import require_access
 from quantumai.services.home_root import root_public_key
 from quantumai.services.wiring import Home, catalogue_path, home_root
 from quantumai.storage.sqlite_check import sqlite_problems
@@ -82,16 +79,11 @@ def verify_home(
 
     With a `remembered` checkpoint the ledger must have grown from it; where the trust file asks for
     a quorum of witnesses, they must have cosigned it. Damage never raises: it is what is looked
-    for. Raises `NotFoundError` where there is no home, `StorageError` for one that cannot be
-    written: its database cannot be read either then.
+    for. Raises `NotFoundError` where there is no home, `StorageError` for one that may not be
+    read, whose database cannot be written, or whose bucket does not answer.
     """
     folder = home_root() if root is None else root
-    for path in (folder, folder / DATABASE):
-        if path.exists() and not os.access(path, os.W_OK):
-            raise StorageError(
-                f"{shown_path(path)} cannot be written, which its database needs to be read",
-                hint="copy the home, and set QAI_HOME to the copy",
-            )
+    require_access(folder)
     try:
         home = open_existing_home(root)
     except NotFoundError:
@@ -99,6 +91,7 @@ def verify_home(
     except QuantumAIError as error:
         return (PartReport("home", "it cannot be opened", (str(error),)),)
     with home:
+        home.objects.exists("ledger/checkpoint")  # a bucket that is away is no damage
         looked = _Looked(home, trust, remembered)
         return tuple(_guarded(name, part, looked) for name, part in _PARTS)
 
@@ -196,13 +189,17 @@ def _objects(looked: _Looked) -> tuple[str, Iterator[str]]:
     jobs = {row["job_id"] for row in looked.home.database.select("jobs")}
     stray = unlogged(objects, logged_digests(ledger))
     told = f"; {stray} envelopes are in no leaf, and nothing reads them" if stray else ""
-    return f"every object beside the ledger{told}", object_problems(objects, jobs)
+    found = chain(
+        object_problems(objects, jobs, encrypts=looked.home.encrypts),
+        data_key_problems(objects, looked.home.open_kms().parts),
+    )
+    return f"every object beside the ledger{told}", found
 
 
 def _leaves(looked: _Looked) -> tuple[str, Iterator[str]]:
     ledger, accounts = looked.sealer.ledger, leaf_accounts(looked.desk)
-    alone = sum(map(len, leaves_alone(ledger, accounts).values()))
-    told = f"; {alone} belong to jobs that failed or were erased" if alone else ""
+    erased = len(accounts.erased)
+    told = f"; {erased} belong to jobs that were erased" if erased else ""
     found = leaf_problems(ledger, looked.home.objects, accounts)
     return f"{ledger.size()} leaves and what they name{told}", found
 
@@ -210,19 +207,12 @@ def _leaves(looked: _Looked) -> tuple[str, Iterator[str]]:
 def _jobs(looked: _Looked) -> tuple[str, Iterator[str]]:
     rows = looked.home.database.select("jobs")
     done = [row for row in rows if row["state"] == JobState.DONE]
-    erased = sum(_is_erased(looked.desk, row["job_id"]) for row in done)
+    erased = sum(is_erased(looked.desk, row["job_id"]) for row in done)
     told = f", {erased} of them erased" if erased else ""
+    unsigned = sum(map(is_unsigned, rows))
+    if unsigned:
+        told += f"; not checked: {unsigned} that failed before anything of them was signed"
     return f"{len(rows)} jobs, {len(done)} with a manifest{told}", _job_problems(looked)
-
-
-def _is_erased(desk: Desk, job_id: str) -> bool:
-    try:
-        manifest_bytes(desk, job_id)
-    except ErasedError:
-        return True
-    except QuantumAIError:
-        return False
-    return False
 
 
 def _job_problems(looked: _Looked) -> Iterator[str]:
@@ -230,35 +220,8 @@ def _job_problems(looked: _Looked) -> Iterator[str]:
     for row in looked.home.database.select("jobs"):
         yield from job_row_problems(desk, row)
         if row["state"] == JobState.DONE:
-            yield from _manifest_problems(desk, row["job_id"], looked.trust)
-    database = looked.home.database
-    stray = {row["job_id"] for row in database.select("manifests")}
-    stray -= {row["job_id"] for row in database.select("jobs", {"state": JobState.DONE})}
-    yield from (f"the manifest of job {job_id} belongs to no finished job" for job_id in stray)
-
-
-def _manifest_problems(desk: Desk, job_id: str, trust: TrustFile | None) -> Iterator[str]:
-    try:
-        # The stored proof is looked at, and not one that would be made at what was cosigned since.
-        stored = trust and msgspec.structs.replace(trust, witnesses=WitnessTrust())
-        report = verify_job(desk, job_id, stored)
-        for check in report.checks:
-            allowed = check.name in report.unchecked
-            if check.status is not Outcome.OK and not allowed:
-                yield f"job {job_id}: {check.name}: {check.detail}"
-        yield from _unsigned_parts(desk, job_id)
-    except ErasedError:
-        return  # told by the part's heading
-    except QuantumAIError as error:
-        yield f"job {job_id}: {error}"
-
-
-def _unsigned_parts(desk: Desk, job_id: str) -> Iterator[str]:
-    """A signature line that a verifier may skip, since it knows no such key, is still ours."""
-    keys = desk.open_sealer().ledger.signer.verifier_keys()
-    proof = LedgerProof.parse(proof_bytes(desk, job_id))
-    if len(verify_checkpoint(proof.checkpoint, keys)[1]) != len(keys):
-        yield f"job {job_id}: the proof's checkpoint is not signed by all of the ledger's keys"
+            yield from manifest_problems(desk, row["job_id"], looked.trust)
+    yield from stray_problems(looked.home.database)
 
 
 def _backends(looked: _Looked) -> tuple[str, Iterator[str]]:

@@ -24,18 +24,21 @@ def require_database(root: Path, place: HomeObjects, objects: ObjectStore) -> No
         )
 
 
-def require_same_protection(database: Database, place: HomeObjects) -> None:
+def require_same_protection(database: Database, place: HomeObjects, objects: ObjectStore) -> None:
     """Raise `StorageError` if the home was encrypted so far and no longer is, or the reverse.
 
-    The first job of an encrypted home makes the key that wraps its tenant's data keys.
+    The first job of an encrypted home makes the key that wraps its tenant's data keys, and with it
+    such a data key. A bucket is not asked for those: without its settings it is not found at all.
     """
     encrypted = bool(database.select("kms_names", {"name": TENANT_DATA}, limit=1))
+    if not encrypted and place.kind == "local":
+        encrypted = any(True for _ in objects.keys("data-keys/"))
     if encrypted and not place.encrypt:
         raise StorageError(
             f"this home encrypts its tenants' data, and {FILE_NAME} does not say so any more",
             hint=f"restore {FILE_NAME} from a backup",
         )
-    if place.encrypt and not encrypted and database.select("manifests", limit=1):
+    if place.encrypt and not encrypted and database.select("jobs", limit=1):
         raise StorageError(
             f"{FILE_NAME} says that data are encrypted, and this home has jobs in clear",
             hint=f"restore {FILE_NAME} from a backup, or set QAI_HOME to a new folder",

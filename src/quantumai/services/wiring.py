@@ -153,7 +153,7 @@ def open_home(root: Path | None = None, environment: Mapping[str, str] | None = 
     objects = open_objects(folder, place)
     require_database(folder, place, objects)
     database = open_database(sqlite_url(database_path))
-    require_same_protection(database, place)
+    require_same_protection(database, place, objects)
     to_close: list[_Closable] = [database]
 
     @cache

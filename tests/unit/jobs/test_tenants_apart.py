@@ -35,6 +35,7 @@ from quantumai.provenance.manifest.verification import verify_manifest
 from quantumai.provenance.sealing.tenant_cipher import is_encrypted
 from quantumai.services import wiring
 from quantumai.services.home_objects import HomeObjects, init_home_objects
+from quantumai.services.verify_all import verify_home
 from quantumai.services.wiring import Home, open_home
 from quantumai.storage.database import Row
 from tests.unit.jobs.conftest import Finished
@@ -189,6 +190,7 @@ def test_erasure_takes_one_tenant_and_leaves_the_ledger(
             assert word in told
             assert word not in left
         assert row["manifest_index"] is not None
+        _leaves_of_erased_jobs_are_theirs(root, gone, kept)
     # The objects are all there still, as a retention would have it: only nobody can read them.
     assert {f: f.read_bytes() for f in before if "ledger" not in f.parts} == {
         f: data for f, data in before.items() if "ledger" not in f.parts
@@ -196,6 +198,29 @@ def test_erasure_takes_one_tenant_and_leaves_the_ledger(
     contents = {f.name: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
     report = verify_manifest(contents["manifest.json"], contents.get, contents["proof.json"], trust)
     assert report.verified, report.checks
+
+
+def _leaves_of_erased_jobs_are_theirs(root: Path, gone: str, kept: str) -> None:
+    """What was erased on purpose is no damage; no other job hides behind it."""
+    parts = {part.name: part for part in verify_home(root)}
+    assert [problem for part in parts.values() for problem in part.problems] == []
+    assert "2 belong to jobs that were erased" in parts["leaves"].looked_at
+    with open_home(root, {}) as home:
+        desk = home.desk()
+        (theirs,) = desk.database.select("jobs", {"job_id": kept})
+        (mine,) = desk.database.select("jobs", {"job_id": gone})
+        for column in ("manifest_index", "decision_index"):
+            desk.database.update("jobs", {"job_id": gone}, {column: theirs[column]})
+            told = str([part.problems for part in verify_home(root)])
+            assert f"erased job {gone} names a leaf that is no" in told
+            assert "stand for nothing that is there" in told
+            desk.database.update("jobs", {"job_id": gone}, {column: mine[column]})
+    proofs = {f.parent.name: f for f in root.glob("objects/manifests/*/*/proof.json")}
+    proof = proofs[gone].read_bytes()
+    proofs[gone].write_bytes(proofs[kept].read_bytes())
+    told = str([part.problems for part in verify_home(root)])
+    assert f"erased job {gone}: its proof is of another leaf" in told
+    proofs[gone].write_bytes(proof)
 
 
 def test_a_home_of_former_names_is_read_and_goes_on(finished: Finished) -> None:

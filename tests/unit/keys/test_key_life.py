@@ -89,8 +89,15 @@ class KeyLife(RuleBasedStateMachine):
             self._change_is_found(row, "state", [str(state) for state in KeyState])
             if row["state"] == "destroy-scheduled":
                 self._change_is_found(row, "destroy_at", ["2026-01-01T00:00:00Z", None])
+                wrong = {str(state) for state in KeyState} - {row["former_state"]}
+                self._change_is_found(row, "former_state", sorted(wrong))
             if row["compromised_from"] is not None:
                 self._change_is_found(row, "compromised_from", [6, None])
+            elif row["state"] != "compromised":
+                self._change_is_found(row, "compromised_from", [6])
+            self._change_is_found(row, "retired_at", ["2020-01-01T00:00:00Z"])
+            if row["state"] == "verify-only":
+                self._change_is_found(row, "retired_at", [None])
         self.opened.__exit__(None, None, None)
         self.folder.cleanup()
 

@@ -29,7 +29,8 @@ class AuditedKey:
     """What the log allows of one version. `before` are its states before destruction was set.
 
     `destroys` is the newest scheduling of its destruction, `voids` the newest compromise of it
-    alone; None where its row may say anything of that.
+    alone; None where its row may say anything of that. `was_void` tells of any compromise, and
+    `ended` holds the calls that may have retired it.
     """
 
     states: States
@@ -38,6 +39,8 @@ class AuditedKey:
     must_be_retired: bool = False
     destroys: AuditEntry | None = None
     voids: AuditEntry | None = None
+    was_void: bool = False
+    ended: list[AuditEntry] = field(default_factory=list)
 
 
 @dataclass
@@ -58,7 +61,9 @@ class AuditedStates:
             elif entry.operation in ("rotate", "emergency-rotate"):
                 self._rotated(at, entry)
             elif entry.operation == "destroyed":
-                self.keys.setdefault(at, AuditedKey(frozenset())).states = frozenset({_S.DESTROYED})
+                gone = self.keys.setdefault(at, AuditedKey(frozenset()))
+                gone.states = frozenset({_S.DESTROYED})
+                gone.ended.append(entry)
             elif at in self.keys:
                 _moved(self.keys[at], entry)
 
@@ -82,6 +87,7 @@ class AuditedStates:
             if (of, other) != (tenant, name) or version == number or overlaps is True:
                 continue
             key.may_be_retired = True
+            key.ended.append(entry)
             key.must_be_retired = key.must_be_retired or overlaps is False
             if _S.ACTIVE in key.states:
                 stays = key.states if overlaps is None else key.states - {_S.ACTIVE}
@@ -107,6 +113,7 @@ def _moved(key: AuditedKey, entry: AuditEntry) -> None:
     if operation == "retire":
         key.states = frozenset({_S.VERIFY_ONLY})
         key.may_be_retired = key.must_be_retired = True
+        key.ended.append(entry)
     elif operation == "disable":
         key.states = frozenset({_S.DISABLED})
     elif operation == "enable":
@@ -119,6 +126,7 @@ def _moved(key: AuditedKey, entry: AuditEntry) -> None:
         void = _S.COMPROMISED in key.before
         key.states = frozenset({_S.COMPROMISED if void else _S.DISABLED})
     elif operation in ("compromised", "emergency-void"):
+        key.was_void = True
         key.voids = entry if operation == "compromised" else None
         # One whose day of destruction has come stays what it is.
         late = key.destroys is not None and _due(key.destroys) <= datetime.fromisoformat(entry.at)
@@ -128,10 +136,15 @@ def _moved(key: AuditedKey, entry: AuditEntry) -> None:
 
 def _time_problems(label: str, known: AuditedKey, row: Row) -> Iterator[str]:
     destroys, voids = known.destroys, known.voids
+    yield from _retirement_problems(label, known, row)
+    if row["compromised_from"] is not None and not known.was_void:
+        yield f"key {label} is void from a leaf, and was never reported compromised"
     if row["state"] == _S.DESTROY_SCHEDULED and destroys is not None:
         told = row["destroy_at"]
         if not told or abs(datetime.fromisoformat(told) - _due(destroys)) > _APART:
             yield f"key {label} is not to be destroyed on the day that was asked for"
+        if row["former_state"] not in known.before:
+            yield f"key {label} was {_either(known.before)} before, not {row['former_state']}"
     if voids is not None and voids.principal != INTERNAL.principal:
         calls = (
             {"name": row["name"], "version": version, "from_index": row["compromised_from"]}
@@ -139,6 +152,21 @@ def _time_problems(label: str, known: AuditedKey, row: Row) -> Iterator[str]:
         )
         if all(sha256_hex(hashable(call)) != voids.payload_sha256 for call in calls):
             yield f"key {label} is void from another leaf than was said"
+
+
+def _retirement_problems(label: str, known: AuditedKey, row: Row) -> Iterator[str]:
+    """What a key comes back as, once it is enabled again, depends on whether it was retired."""
+    told = row["retired_at"]
+    if told:
+        at = datetime.fromisoformat(told)
+        ends = (datetime.fromisoformat(entry.at) for entry in known.ended)
+        if not any(abs(end - at) <= _APART for end in ends):
+            yield f"key {label} was not retired when its row says"
+        return
+    # What was compromised by then is not retired as well.
+    may_come_back = row["state"] in (_S.DISABLED, _S.DESTROY_SCHEDULED) and not known.was_void
+    if row["state"] == _S.VERIFY_ONLY or (may_come_back and known.must_be_retired):
+        yield f"key {label} was retired, and its row does not say so"
 
 
 def _due(entry: AuditEntry) -> datetime:

@@ -15,10 +15,10 @@ from quantumai.keys.management.records import KeyPurpose, KeyVersion
 from quantumai.keys.management.register import HOME_TENANT
 from quantumai.keys.management.states import KeyState
 
-# The provider keeps the private half of these.
-_HELD = frozenset(
+HELD = frozenset(
     {KeyState.ACTIVE, KeyState.VERIFY_ONLY, KeyState.DISABLED, KeyState.DESTROY_SCHEDULED}
 )
+"""States of keys whose private half the provider keeps."""
 
 
 def key_problems(parts: KmsParts) -> Iterator[str]:
@@ -29,7 +29,7 @@ def key_problems(parts: KmsParts) -> Iterator[str]:
     for finding in find(parts):
         yield f"{finding.provider} {finding.handle}: {finding.detail}".strip()
     for key in parts.register.all():
-        if key.state in _HELD:
+        if key.state in HELD:
             try:
                 problem = _used(parts, key)
             except (QuantumAIError, ValueError) as error:

@@ -120,16 +120,24 @@ class Sealer:
         *,
         mode: CryptoMode = CryptoMode.PQC_REQUIRED,
         folder: str = "",
+        keep: Callable[[bytes], object] | None = None,
         anchor_audit: bool = False,
     ) -> tuple[bytes, int]:
         """Sign and log in one: the envelope, and the index of its leaf.
 
         The leaf lies where the keys that signed count, whoever rotates them meanwhile. With
         `folder` the envelope is stored there before, under its SHA-256, so that no leaf stands for
-        nothing. With `anchor_audit` the audit log's head is anchored in the same commit.
+        nothing; with `keep` that is called with it before. With `anchor_audit` the audit log's
+        head is anchored in the same commit.
         """
-        names = signing_keys(mode)
-        return self.seal_with(names, leaf_type, statement, folder=folder, anchor_audit=anchor_audit)
+        return self.seal_with(
+            signing_keys(mode),
+            leaf_type,
+            statement,
+            folder=folder,
+            keep=keep,
+            anchor_audit=anchor_audit,
+        )
 
     def _sign_with(self, names: Sequence[str], statement: bytes) -> bytes:
         signed = self._signed(names, statement)
@@ -145,6 +153,7 @@ class Sealer:
         statement: bytes,
         *,
         folder: str = "",
+        keep: Callable[[bytes], object] | None = None,
         anchor_audit: bool = False,
     ) -> tuple[bytes, int]:
         """As `seal`, by the built-in keys of these names."""
@@ -154,6 +163,8 @@ class Sealer:
             leaves = [Leaf(leaf_type, 1, digest)]
             if folder:
                 self._objects.put_once(f"{folder}/{digest}", envelope)
+            if keep is not None:
+                keep(envelope)
             if anchor_audit:
                 leaves.append(self.audit_leaf())
             try:

@@ -117,7 +117,7 @@ class TenantCipher:
 
     def _make(self, tenant: str, number: int) -> None:
         wrapping_key, key = self._wrapping_key(tenant), secrets.token_bytes(_KEY_BYTES)
-        wrapped = wrapping_key.wrap(key, _bound(tenant, f"data key {number}"))
+        wrapped = wrapping_key.wrap(key, bound_data_key(tenant, number))
         if self._objects.create(_key_of(tenant, number), wrapped):
             self._opened[tenant, number] = _DataKey(number, wrapped, key)
 
@@ -131,7 +131,7 @@ class TenantCipher:
             name = f"data key {number} of tenant {tenant}"
             try:
                 wrapped = self._objects.get(_key_of(tenant, number))
-                key = wrapping_key.unwrap(wrapped, _bound(tenant, f"data key {number}"))
+                key = wrapping_key.unwrap(wrapped, bound_data_key(tenant, number))
             except NotFoundError:
                 raise ArtefactError(f"{name} is missing", hint=_RESTORE) from None
             except BadInputError as error:
@@ -153,6 +153,11 @@ def _number_of(stored: bytes) -> int:
 
 def _key_of(tenant: str, number: int) -> str:
     return f"data-keys/{tenant}/{number:0{_DIGITS}d}"
+
+
+def bound_data_key(tenant: str, number: int) -> bytes:
+    """Associated data of a wrapped data key: it opens under no other tenant or number."""
+    return _bound(tenant, f"data key {number}")
 
 
 def _bound(tenant: str, purpose: str) -> bytes:
