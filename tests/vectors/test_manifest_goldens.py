@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import pytest
 
 from quantumai.provenance.manifest.run_manifest import SCHEMA_VERSION, parse_run_manifest
-from quantumai.provenance.manifest.verification import CHECK_NAMES
 from quantumai.provenance.manifest.view_verification import verify_view
 from quantumai.provenance.manifest.views import ViewFormat, read_view, write_view
 from quantumai.provenance.verification.report import Outcome
+from quantumai.provenance.verification.sealed_statement import CHECK_NAMES
 from quantumai.provenance.verification.trust import TrustFile
 from tests.vectors.manifest_goldens import Golden, goldens
 

@@ -28,10 +28,12 @@ class MeasurementBasis:
 def parse_observables(texts: Sequence[str], num_qubits: int) -> tuple[str, ...]:
     """Check Pauli strings for a circuit of `num_qubits` and return them in order.
 
-    Raises `BadInputError` for none at all, too many, a wrong length, other letters than IXYZ,
-    the identity, or one given twice.
+    Raises `BadInputError` for what is no list of text, none at all, too many, a wrong length,
+    other letters than IXYZ, the identity, or one given twice.
     """
     hint = f"give {num_qubits} letters of I, X, Y, Z; the rightmost is qubit 0"
+    if not _are_texts(texts):
+        raise BadInputError("observables are a list of Pauli strings", hint=hint)
     if not texts:
         raise BadInputError("no observable was given", hint=hint)
     if len(texts) > MAX_OBSERVABLES:
@@ -52,6 +54,12 @@ def parse_observables(texts: Sequence[str], num_qubits: int) -> tuple[str, ...]:
             raise BadInputError(f"observable {shown} is given twice")
         seen.add(text)
     return tuple(texts)
+
+
+def _are_texts(texts: object) -> bool:
+    if isinstance(texts, str) or not isinstance(texts, Sequence):
+        return False
+    return all(isinstance(text, str) for text in texts)
 
 
 def measurement_bases(paulis: Sequence[str]) -> tuple[MeasurementBasis, ...]:

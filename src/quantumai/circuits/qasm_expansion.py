@@ -123,20 +123,22 @@ def _closing(statement: Sequence[Token], opening: int) -> int:
 def _width(arguments: Sequence[Token], known: QasmOutline) -> int:
     """How often a call is repeated because an argument names several qubits."""
     width = 1
-    i = 0
-    if arguments and arguments[0].text == "(":
-        i = _closing(arguments, 0) + 1
-    while i < len(arguments):
-        token = arguments[i]
-        if token.kind == "name" and token.text != "measure":
-            indexed = [t.text for t in arguments[i + 1 : i + 4]]
-            single = (
-                len(indexed) == 3
-                and indexed[0] == "["
-                and indexed[1].isdigit()
-                and indexed[2] == "]"
-            )
-            if not single and token.text[0] != "$":
-                width = max(width, known.registers.get(token.text, known.num_qubits))
-        i += 1
+    has_parameters = bool(arguments) and arguments[0].text == "("
+    first = _closing(arguments, 0) + 1 if has_parameters else 0
+    for at in range(first, len(arguments)):
+        token = arguments[at]
+        if token.kind != "name" or token.text == "measure" or token.text[0] == "$":
+            continue
+        if not _is_indexed(arguments, at):
+            width = max(width, known.registers.get(token.text, known.num_qubits))
     return width
+
+
+def _is_indexed(arguments: Sequence[Token], at: int) -> bool:
+    """Whether one qubit of the register at `at` is named, as in `q[3]`."""
+    return (
+        at + 3 < len(arguments)
+        and arguments[at + 1].text == "["
+        and arguments[at + 2].text.isdigit()
+        and arguments[at + 3].text == "]"
+    )

@@ -8,9 +8,15 @@ from quantumai.errors import UnverifiedError
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import Evidence, proof_bytes, verify_job
 from quantumai.provenance.ledger.proof import LedgerProof
-from quantumai.provenance.manifest.counter_signature import CounterEvidence, CounterSignature
-from quantumai.provenance.sealing.counter_signing import counter_sign
+from quantumai.provenance.manifest.counter_signature import (
+    LEAF_TYPE,
+    CounterEvidence,
+    CounterSignature,
+    build_counter_signature,
+)
 from quantumai.provenance.verification.report import Outcome
+
+_FOLDER = "counter-signatures"
 
 
 def counter_sign_job(desk: Desk, job_id: str, mode: CryptoMode) -> CounterEvidence:
@@ -38,4 +44,6 @@ def counter_sign_job(desk: Desk, job_id: str, mode: CryptoMode) -> CounterEviden
         crypto_mode=mode,
         created_at=desk.now(),
     )
-    return counter_sign(sealer, counter)
+    statement = build_counter_signature(counter)
+    envelope, index = sealer.seal(LEAF_TYPE, statement, mode=mode, folder=_FOLDER)
+    return CounterEvidence(envelope, sealer.proof(index, envelope))

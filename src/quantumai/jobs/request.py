@@ -103,8 +103,8 @@ def prepare_job(
         raise BadInputError(f"seed must be text, not a {type(seed).__name__}", hint='seed="7"')
     if seed is not None and not 1 <= len(seed) <= MAX_SEED_CHARACTERS:
         raise BadInputError(f"seed must have 1 to {MAX_SEED_CHARACTERS} characters")
-    if seed is not None and not _is_unicode(seed):
-        raise BadInputError("seed is not valid Unicode text")
+    if seed is not None and not seed.isprintable():
+        raise BadInputError("seed must be printable text")
     paulis = parse_observables(observables, circuit.num_qubits)
     if type(shots) is not int or not 1 <= shots <= MAX_SHOTS:
         raise BadInputError(f"shots must be from 1 to {MAX_SHOTS}, not {_shown(shots)}")
@@ -137,15 +137,6 @@ def prepare_job(
         tenant=check_tenant(tenant),
     )
     return PreparedJob(request, circuit)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether `text` has no lone surrogates, which stand for undecodable bytes of a shell."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_finite(value: object) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quantumai.errors import BadInputError
 from quantumai.sdk.arguments import home_folder, job_text
+from quantumai.sdk.foreign import is_a
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -46,6 +47,8 @@ def run(
     from quantumai.services.admission import admit
     from quantumai.services.wiring import catalogue_path, home_root, open_home, open_simulator
 
+    if progress is not None and not callable(progress):
+        raise BadInputError("progress is a function that takes a line of text")
     prepared = prepare_job(
         _loaded(circuit),
         observables,
@@ -71,9 +74,10 @@ def verify(job_id: str, *, home: Path | str | None = None) -> VerificationReport
     from quantumai.jobs.history import find_job
     from quantumai.services.existing_home import open_existing_home
 
+    name = job_text(job_id)
     with open_existing_home(home_folder(home)) as opened:
         desk = opened.desk()
-        return verify_job(desk, find_job(desk, job_text(job_id)).job_id)
+        return verify_job(desk, find_job(desk, name).job_id)
 
 
 def replay(job_id: str, *, home: Path | str | None = None) -> ReplayReport:
@@ -82,9 +86,10 @@ def replay(job_id: str, *, home: Path | str | None = None) -> ReplayReport:
     from quantumai.jobs.replay import replay_job
     from quantumai.services.existing_home import open_existing_home
 
+    name = job_text(job_id)
     with open_existing_home(home_folder(home)) as opened:
         desk = opened.desk()
-        return replay_job(desk, find_job(desk, job_text(job_id)).job_id)
+        return replay_job(desk, find_job(desk, name).job_id)
 
 
 def _loaded(circuit: QuantumCircuit | Path | str) -> Circuit:
@@ -95,7 +100,7 @@ def _loaded(circuit: QuantumCircuit | Path | str) -> Circuit:
     if isinstance(circuit, str):
         # OpenQASM always has a semicolon or a line end; a path with one goes in as a `Path`.
         return load_circuit(circuit) if set(circuit) & set(";\n") else load_circuit_file(circuit)
-    if type(circuit).__name__ != "QuantumCircuit" and not hasattr(circuit, "data"):
+    if not is_a(circuit, "qiskit", "QuantumCircuit"):
         raise BadInputError(
             f"a {type(circuit).__name__} is no circuit",
             hint="give a qiskit QuantumCircuit, OpenQASM text, or the path of a file",

@@ -17,7 +17,7 @@ from quantumai.provenance.manifest.view_verification import verify_view
 from quantumai.provenance.manifest.views import LONGEST_VIEW, read_view
 from quantumai.provenance.statements.dsse import Signature
 from quantumai.provenance.verification.trust import TrustFile
-from quantumai.sdk.arguments import home_folder
+from quantumai.sdk.arguments import check_names, file_or_bytes, home_folder, shown
 
 if TYPE_CHECKING:
     from quantumai.provenance.verification.report import VerificationReport
@@ -74,7 +74,7 @@ class Manifest:
             self._evidence.artefact if artefacts is None else _finder(artefacts),
             self._evidence.proof() if proof is None else _bytes_of(proof, "the proof"),
             self._evidence.trust() if trust is None else _trust_of(trust),
-            allow_unchecked=allow_unchecked,
+            allow_unchecked=check_names(allow_unchecked),
         )
 
     def artefact(self, name: str) -> bytes:
@@ -83,10 +83,10 @@ class Manifest:
         Raises `BadInputError` for a name that is no subject, `ArtefactError` where it is not at
         hand or was changed.
         """
-        digest = self.subjects.get(name)
+        digest = next((digest for known, digest in self.subjects.items() if known == name), None)
         if digest is None:
             raise BadInputError(
-                f"the manifest has no artefact {name[:80]!r}",
+                f"the manifest has no artefact {shown(name)}",
                 hint=f"it has: {', '.join(sorted(self.subjects))}",
             )
         data = self._evidence.artefact(digest)
@@ -184,8 +184,14 @@ def _no_artefact(_: str) -> None:
 
 def _finder(artefacts: Path | Mapping[str, bytes]) -> _FindArtefact:
     if isinstance(artefacts, Mapping):
+        if not all(isinstance(data, bytes) for data in artefacts.values()):
+            raise BadInputError("the artefacts are no bytes by SHA-256", hint="or give a folder")
         return artefacts.get
-    folder = artefacts
+    if not isinstance(artefacts, str | Path):
+        raise BadInputError(
+            f"the artefacts are no {type(artefacts).__name__}", hint="give a folder of them"
+        )
+    folder = Path(artefacts)
     return lambda sha256: _beside(folder / sha256, _MOST_ARTEFACT_BYTES, "the artefact")
 
 
@@ -194,7 +200,8 @@ def _beside(path: Path, most: int, what: str) -> bytes | None:
 
 
 def _bytes_of(source: Path | bytes, what: str) -> bytes:
-    return source if isinstance(source, bytes) else read_bounded(source, _MOST_BYTES, what)
+    given = file_or_bytes(source, what)
+    return given if isinstance(given, bytes) else read_bounded(given, _MOST_BYTES, what)
 
 
 def _trust_of(source: TrustFile | Path | bytes) -> TrustFile:

@@ -65,7 +65,9 @@ class record:  # noqa: N801 - it is used as a function is: `with quantumai.recor
             home=home_folder(home),
         )
         if on_sealed is not None and not callable(on_sealed):
-            raise BadInputError("on_sealed is a function that takes the manifest")
+            raise BadInputError(
+                "on_sealed is a function that takes the manifest", hint="on_sealed=manifests.append"
+            )
         self._begin()  # mistakes are told where they are made, not when a function is called
         self._on_sealed = on_sealed
         self._open: RunRecord | None = None
@@ -95,7 +97,13 @@ class record:  # noqa: N801 - it is used as a function is: `with quantumai.recor
                 "only a function that returns its result can be recorded",
                 hint="use `with quantumai.record(...)` around the run",
             )
-        signature = inspect.signature(function)
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            raise BadInputError(
+                f"a {type(function).__name__} is no function that can be recorded",
+                hint="decorate a function of your own that takes the circuit",
+            ) from None
 
         def begun(args: Sequence[Any], kwargs: dict[str, Any]) -> RunRecord:
             run = self._started()

@@ -43,7 +43,7 @@ def backend_name(backend: Any) -> str:
     Raises `BadInputError` for an object without a name.
     """
     name = backend if isinstance(backend, str) else _name_of(backend)
-    text = str(plain_json(name)) if isinstance(name, str) else ""
+    text = str(plain_json(name, "the backend's name")) if isinstance(name, str) else ""
     if not text or len(text) > _LONGEST_NAME or text != one_line(text):
         raise BadInputError(f"a {type(backend).__name__} names no backend", hint=_HINT)
     return text

@@ -21,10 +21,14 @@ _HINT = "give a qiskit QuantumCircuit, a braket Circuit, or OpenQASM text"
 
 @dataclass(frozen=True)
 class CircuitText:
-    """A circuit's OpenQASM text and the name that its maker gave it."""
+    """A circuit's OpenQASM text and the name that its maker gave it.
+
+    `num_qubits` is None where that is not told without reading the text.
+    """
 
     text: str
     name: str
+    num_qubits: int | None = None
 
 
 def circuit_text(circuit: Any) -> CircuitText:
@@ -44,14 +48,14 @@ def circuit_text(circuit: Any) -> CircuitText:
             f"the circuit cannot be written as OpenQASM 3: {reason}",
             hint="decompose what the writer does not know, or give OpenQASM text",
         ) from error
-    return CircuitText(_checked(found.text), one_line(found.name) or "circuit")
+    return CircuitText(_checked(found.text), one_line(found.name) or "circuit", found.num_qubits)
 
 
 def _written(circuit: Any) -> CircuitText:
     if is_a(circuit, "qiskit", "QuantumCircuit"):
         from qiskit import qasm3
 
-        return CircuitText(qasm3.dumps(circuit), str(circuit.name))
+        return CircuitText(qasm3.dumps(circuit), str(circuit.name), circuit.num_qubits)
     if is_a(circuit, "braket", "Circuit"):
         from braket.circuits.serialization import IRType
 

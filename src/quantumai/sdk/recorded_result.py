@@ -16,9 +16,13 @@ from quantumai.circuits.qasm_tokens import one_line
 from quantumai.errors import BadInputError
 from quantumai.jobs.run_data import BitOrder, ExpectationValue, Histogram, OtherValue
 from quantumai.provenance.statements.plain_json import plain_json
+from quantumai.sdk.arguments import shown
 from quantumai.sdk.foreign import is_a
+from quantumai.sdk.record_arguments import MOST_SHOTS
+from quantumai.sdk.recorded_observables import observable_names
 
-_MOST_COUNTS = 2**53
+PLAIN_VALUES = "values"
+"""The source of numbers that came in no library's result."""
 _MOST_BITS = 10_000
 _HINT = (
     "give a qiskit Result or PrimitiveResult, a braket task result, a dict of counts, "
@@ -52,12 +56,16 @@ def result_parts(result: Any, observables: Sequence[Any] | None = None) -> Resul
 
     `observables` name the expectation values, in order; of a sweep's values they are the last axis.
     """
-    named = None if observables is None else [_observable(each) for each in observables]
+    named = None if observables is None else observable_names(observables)
     if is_a(result, "qiskit", "Result"):
         parts = _of_qiskit(result)
     elif is_a(result, "qiskit", "PrimitiveResult"):
         parts = _of_primitive(result, named)
     elif is_a(result, "braket", "GateModelQuantumTaskResult"):
+        if named is not None:
+            raise BadInputError(
+                "a braket result names its observables itself", hint="leave them out"
+            )
         parts = _of_braket(result)
     elif isinstance(result, Mapping):
         parts = ResultParts("counts", 1, [_histogram(result, "as-given")])
@@ -65,7 +73,7 @@ def result_parts(result: Any, observables: Sequence[Any] | None = None) -> Resul
         many = [_histogram(each, "as-given", circuit=i) for i, each in enumerate(result)]
         parts = ResultParts("counts", len(result), many)
     elif named is not None:
-        parts = ResultParts("values", 1, values=list(_values(result, None, named, 0)))
+        parts = ResultParts(PLAIN_VALUES, 1, values=list(_values(result, None, named, 0)))
     else:
         raise BadInputError(f"a {type(result).__name__} is no result", hint=_HINT)
     if not (parts.histograms or parts.values or parts.others):
@@ -144,10 +152,12 @@ def _histogram(
             or set(outcome) - set("01 ")
         ):
             raise BadInputError(
-                f"counts have an outcome {outcome!r:.40}", hint='outcomes are bit strings, as "011"'
+                f"counts have an outcome {shown(outcome)}",
+                hint='outcomes are bit strings, as "011"',
             )
         plain[outcome] = _count(count, outcome)
-    if len({len(outcome) for outcome in plain}) > 1 or len(next(iter(plain), "")) > _MOST_BITS:
+    shapes = {outcome.replace("1", "0") for outcome in plain}
+    if len(shapes) > 1 or len(next(iter(plain), "")) > _MOST_BITS:
         raise BadInputError(
             f"outcomes of one circuit have as many bits, {_MOST_BITS} at most",
             hint="hand in the counts of each circuit for themselves",
@@ -164,8 +174,8 @@ def _count(count: Any, outcome: str) -> int:
         number = -1 if isinstance(count, bool) else as_integer(count)
     except TypeError:
         number = -1
-    if not 0 <= number <= _MOST_COUNTS:
-        raise BadInputError(f"outcome {outcome[:40]} has the count {count!r:.40}")
+    if not 0 <= number <= MOST_SHOTS:
+        raise BadInputError(f"outcome {outcome[:40]} has the count {shown(count)}")
     return number
 
 
@@ -175,10 +185,12 @@ def _values(
     import numpy as np
 
     try:
-        numbers = np.asarray(values, dtype=float)
+        numbers = np.asarray(values)
         spread = None if errors is None else np.asarray(errors, dtype=float)
-    except (TypeError, ValueError):
-        raise BadInputError("the values are not real numbers", hint=_HINT) from None
+    except (TypeError, ValueError, OverflowError):  # lists of unlike lengths, for one
+        raise BadInputError("the values are no array of numbers", hint=_HINT) from None
+    if numbers.dtype.kind not in "iuf":
+        raise BadInputError("the values are not real numbers", hint=_HINT)
     if spread is not None and spread.shape != numbers.shape:
         raise BadInputError("values and standard errors differ in shape")
     if named is not None and len(named) != (numbers.shape[-1] if numbers.ndim else 1):
@@ -203,27 +215,6 @@ def _finite(value: Any, what: str) -> float:
     if not math.isfinite(number):
         raise BadInputError(f"{what} is {number}, which is no finite number")
     return number
-
-
-def _observable(observable: Any) -> str:
-    """A Pauli string or sum in words: `0.5*ZZ + 1*XI` for a sum."""
-    if isinstance(observable, str):
-        return str(plain_json(observable))
-    if is_a(observable, "qiskit", "SparsePauliOp"):
-        return " + ".join(f"{_coefficient(c)}*{label}" for label, c in observable.to_list())
-    if is_a(observable, "qiskit", "Pauli"):
-        return str(observable.to_label())
-    if is_a(observable, "braket", "Observable"):
-        names = getattr(observable, "ascii_symbols", None) or (str(observable),)
-        return str(plain_json("@".join(map(str, names))))
-    raise BadInputError(
-        f"a {type(observable).__name__} is no observable", hint='give a Pauli string, such as "ZZI"'
-    )
-
-
-def _coefficient(value: Any) -> str:
-    number = complex(value)
-    return f"{number.real!r}" if number.imag == 0 else f"{number!r}"
 
 
 def _braket_observable(factors: Any, targets: tuple[int, ...]) -> str:

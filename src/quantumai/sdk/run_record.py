@@ -11,7 +11,6 @@ from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
 from quantumai.jobs.evidence import CALIBRATION_PREFIX
 from quantumai.jobs.recorded_run import NO_CALIBRATION, RecordedRun, seal_recorded_run
-from quantumai.jobs.request import MAX_SEED_CHARACTERS
 from quantumai.jobs.run_data import (
     ExpectationValue,
     Histogram,
@@ -20,9 +19,14 @@ from quantumai.jobs.run_data import (
     write_histograms,
     write_result,
 )
-from quantumai.provenance.statements.plain_json import plain_json
 from quantumai.randomness import RootSeed
 from quantumai.sdk.manifest import Manifest, read_manifest
+from quantumai.sdk.record_arguments import (
+    checked_details,
+    checked_name,
+    checked_seed,
+    checked_shots,
+)
 from quantumai.sdk.recorded_backend import (
     backend_name,
     calibration_of,
@@ -30,9 +34,8 @@ from quantumai.sdk.recorded_backend import (
     library_versions,
 )
 from quantumai.sdk.recorded_circuit import MAX_TEXT_BYTES, CircuitText, circuit_text
-from quantumai.sdk.recorded_result import ResultParts, result_parts
-
-_LONGEST_NAME = 60
+from quantumai.sdk.recorded_observables import check_unmitigated, check_widths
+from quantumai.sdk.recorded_result import PLAIN_VALUES, ResultParts, result_parts
 
 
 class RunRecord:
@@ -55,12 +58,12 @@ class RunRecord:
     ) -> None:
         self._backend_id = backend_name(backend)
         self._backend = backend
-        self._shots = _checked_shots(shots)
+        self._shots = checked_shots(shots)
         self._crypto_mode = CryptoMode.parse(crypto_mode)
-        self._em_method = _checked_name("em_method", em_method)
-        self._em_version = _checked_name("em_version", em_version, empty=True)
-        self._seed = _checked_seed(seed)
-        self._details = _checked_details(details)
+        self._em_method = checked_name("em_method", em_method)
+        self._em_version = checked_name("em_version", em_version, empty=True)
+        self._seed = checked_seed(seed)
+        self._details = checked_details(details)
         self._home = home
         self._circuits: list[CircuitText] = []
         self._transpiled: list[CircuitText] = []
@@ -92,16 +95,15 @@ class RunRecord:
         expectation values of an estimator, or those of plain numbers. Raises `BadInputError`.
         """
         self._require_open()
-        if isinstance(observables, str):
-            raise BadInputError(
-                "observables are a list", hint=f'observables=["{observables[:20]}"]'
-            )
         parts = result_parts(result, observables)
         if observables is not None and not parts.values:
             raise BadInputError(
                 "observables go with expectation values, and the result has none",
                 hint="leave them out, or hand in the values",
             )
+        # A vendor's estimator may mitigate without being told to; plain numbers are their maker's.
+        if self._em_method == "none" and parts.source == PLAIN_VALUES:
+            check_unmitigated(parts.values)
         for histogram in parts.histograms:
             if self._shots is not None and histogram.shots != self._shots:
                 raise BadInputError(
@@ -116,7 +118,7 @@ class RunRecord:
         Raises `BadInputError` for a name that was told already.
         """
         self._require_open()
-        told = _checked_details({name: value})
+        told = checked_details({name: value})
         if known := told.keys() & self._details.keys():
             raise BadInputError(f"the detail {min(known)[:40]!r} was told already")
         self._details |= told
@@ -171,6 +173,7 @@ class RunRecord:
 
     def _artefacts(self, calibration: bytes | None) -> dict[str, bytes]:
         result, histograms = _joined(self._results, len(self._circuits))
+        check_widths(result.expectation_values, [each.num_qubits for each in self._circuits])
         artefacts = {
             **_numbered("circuit", self._circuits),
             **_numbered("transpiled-circuit", self._transpiled),
@@ -241,37 +244,3 @@ def _numbered(name: str, circuits: Sequence[CircuitText]) -> dict[str, bytes]:
         f"{name}/{number}" if number else name: circuit.text.encode()
         for number, circuit in enumerate(circuits)
     }
-
-
-def _checked_shots(shots: Any) -> int | None:
-    if shots is not None and (type(shots) is not int or shots < 1):
-        raise BadInputError(f"shots must be a whole number from 1, not {shots!r:.40}")
-    return shots
-
-
-def _checked_name(what: str, text: Any, *, empty: bool = False) -> str:
-    plain = plain_json(text, what) if isinstance(text, str) else None
-    fits = plain is not None and len(plain) <= _LONGEST_NAME and plain.isprintable()
-    if not fits or not (plain or empty):
-        raise BadInputError(f"{what} must be printable text of at most {_LONGEST_NAME} characters")
-    return str(plain)
-
-
-def _checked_details(details: Any) -> dict[str, Any]:
-    if not isinstance(details, dict) or not all(isinstance(name, str) for name in details):
-        raise BadInputError("details are a dict of plain data by name")
-    plain: dict[str, Any] = plain_json(details, "details")
-    return plain
-
-
-def _checked_seed(seed: Any) -> str:
-    if seed is None:
-        return ""
-    # A longer one is no text that Python would write.
-    is_number = type(seed) is int and seed.bit_length() < 3 * MAX_SEED_CHARACTERS
-    text = str(seed) if is_number else seed
-    if not isinstance(text, str) or not 1 <= len(text) <= MAX_SEED_CHARACTERS:
-        raise BadInputError(
-            f"seed must be a number or text of 1 to {MAX_SEED_CHARACTERS} characters"
-        )
-    return str(plain_json(text, "seed"))

@@ -108,6 +108,14 @@ BAD = {
     "surrogate": TWO + "// \ud800",
     "mixed qubits": THREE + "x $0;",
     "physical qubits": "OPENQASM 3.0; U(0,0,0) $1000000000;",
+    "slashes": "//" * 20 + "\nx",  # to be skipped in a million ways
+    "blanks": " " * 27 + "x",
+    "open comments": THREE + "/* " * 200_000,
+    "open comments in 2": TWO + "/* " * 200_000,
+    "minus signs": THREE + "rx(" + "-" * 90_000 + "1) q[0];",
+    "minus signs in a gate": TWO + "gate g(t) a { rx(" + "-" * 300_000 + "t) a; } g(1) q[0];",
+    "long statement": TWO + "x " + "q," * 450_000 + "q;",
+    "many statements": TWO + ";" * 900_000,
     "late": TWO + "x q[0];\n" * 20_000 + "boom;",
 }
 BAD_INCLUDES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -97,8 +98,29 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
         quantumai.read_manifest(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"trust": 5}, "the trust file is no int"),
+        ({"proof": 5}, "the proof is no int"),
+        ({"artefacts": 5}, "the artefacts are no int"),
+        ({"artefacts": {"ab": 5}}, "no bytes by SHA-256"),
+        ({"allow_unchecked": "ledger"}, "a set of names of checks"),
+        ({"allow_unchecked": {5}}, "a set of names of checks"),
+        ({"allow_unchecked": ["x"]}, "unknown check 'x'"),
+    ],
+)
+def test_what_is_no_evidence_is_told(
+    sealed: tuple[Path, quantumai.Manifest], given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInputError, match=message):
+        sealed[1].verify(**given)
+
+
 def test_an_artefact_that_is_no_subject_is_told_from_a_lost_one(
     sealed: tuple[Path, quantumai.Manifest],
 ) -> None:
     with pytest.raises(BadInputError, match="has no artefact 'model'"):
         sealed[1].artefact("model")
+    with pytest.raises(BadInputError, match="has no artefact 5"):
+        sealed[1].artefact(5)  # type: ignore[arg-type]

@@ -10,19 +10,16 @@ from collections.abc import Mapping
 
 import msgspec
 
-from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
-from quantumai.provenance.ledger.commits import Leaf
-from quantumai.provenance.statements.dsse import Envelope, parse_envelope
+from quantumai.provenance.statements.dsse import Envelope
 from quantumai.provenance.statements.statement import (
     ATTESTATION,
     Statement,
     build_statement,
     parse_predicate,
 )
-from quantumai.provenance.verification.freshness import FRESHNESS, Remembered, asks_for_freshness
-from quantumai.provenance.verification.ledger_evidence import check_ledger
+from quantumai.provenance.verification.freshness import Remembered
 from quantumai.provenance.verification.report import (
     Check,
     ExitCode,
@@ -31,26 +28,12 @@ from quantumai.provenance.verification.report import (
     not_checked,
     passed,
 )
-from quantumai.provenance.verification.signature_checks import (
-    check_crypto_mode,
-    check_signatures,
-    strictest_mode,
-)
-from quantumai.provenance.verification.trust import TrustFile
+from quantumai.provenance.verification.sealed_statement import SealedStatement, verify_sealed
+from quantumai.provenance.verification.trust import StatementKey, TrustFile
 
 KINDS = ("model", "nightly-snapshot", "release")
 """What can be attested; each is the type of its leaf in the ledger."""
 
-CHECK_NAMES = (
-    "key-trusted",
-    "signature",
-    "fields",
-    "crypto-mode",
-    "artefacts",
-    "ledger",
-    "key-valid",
-    FRESHNESS,
-)
 _NO_TENANT = ""  # a file of the house is nobody's: the least mode for everybody counts
 
 
@@ -102,33 +85,20 @@ def verify_attestation(
     The checks are those of a run-manifest, and so is what becomes of missing evidence: a file that
     is attested but not at hand leaves `artefacts` unchecked, one that is not attested fails it.
     """
-    if unknown := allow_unchecked - set(CHECK_NAMES):
-        raise BadInputError(
-            f"unknown check {min(unknown)!r}", hint=f"use one of: {', '.join(CHECK_NAMES)}"
-        )
-    if not asks_for_freshness(trust, remembered):
-        allow_unchecked |= {FRESHNESS}
-    try:
-        parsed = parse_envelope(envelope)
-    except BadInputError as error:
-        unreadable = failed("envelope", str(error), ExitCode.BAD_INPUT)
-        return VerificationReport.of([unreadable], frozenset())
-    holding, signed = check_signatures(parsed, trust)
-    try:
-        statement, attestation = parse_attestation(parsed)
-    except BadInputError as error:
-        signed.append(failed("fields", str(error), ExitCode.SIGNATURE))
-        return VerificationReport.of(signed, allow_unchecked)
-    mode = strictest_mode(attestation.crypto_mode, trust, _NO_TENANT)
-    leaf = Leaf(attestation.kind, 1, sha256_hex(envelope))
-    checks = [
-        *signed,
-        passed("fields", f"a {attestation.kind} attested at {attestation.created_at}"),
-        check_crypto_mode(attestation.crypto_mode, trust, _NO_TENANT, holding),
-        _check_files(statement.digests, files),
-        *check_ledger(leaf, proof, trust, mode, holding, remembered),
-    ]
-    return VerificationReport.of(checks, allow_unchecked)
+    sealed = SealedStatement(envelope, proof, trust, remembered)
+
+    def checks(
+        content: tuple[Statement, Attestation], holding: list[StatementKey], signed: list[Check]
+    ) -> list[Check]:
+        statement, attestation = content
+        return [
+            *signed,
+            passed("fields", f"a {attestation.kind} attested at {attestation.created_at}"),
+            _check_files(statement.digests, files),
+            *sealed.seal_checks(attestation.kind, attestation.crypto_mode, _NO_TENANT, holding),
+        ]
+
+    return verify_sealed(sealed, parse_attestation, checks, allow_unchecked=allow_unchecked)
 
 
 def _check_files(attested: Mapping[str, str], files: Mapping[str, str]) -> Check:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, LedgerError
-from quantumai.provenance.ledger.commits import Leaf
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.statements.dsse import Envelope, parse_envelope
 from quantumai.provenance.statements.statement import (
@@ -23,13 +21,9 @@ from quantumai.provenance.statements.statement import (
     parse_predicate,
 )
 from quantumai.provenance.verification.freshness import Remembered
-from quantumai.provenance.verification.ledger_evidence import check_ledger
 from quantumai.provenance.verification.report import Check, ExitCode, failed
-from quantumai.provenance.verification.signature_checks import (
-    check_crypto_mode,
-    check_signatures,
-    strictest_mode,
-)
+from quantumai.provenance.verification.sealed_statement import SealedStatement
+from quantumai.provenance.verification.signature_checks import check_signatures
 from quantumai.provenance.verification.trust import TrustFile
 
 LEAF_TYPE = "counter-signature"
@@ -110,13 +104,8 @@ def verify_counter_signature(
     except LedgerError as error:
         return [failed(NAME, str(error), ExitCode.LEDGER)]
     holding, checks = check_signatures(parsed, trust)
-    mode = strictest_mode(counter.crypto_mode, trust, about.tenant)
-    leaf = Leaf(LEAF_TYPE, 1, sha256_hex(evidence.envelope))
-    return [
-        *checks,
-        check_crypto_mode(counter.crypto_mode, trust, about.tenant, holding),
-        *check_ledger(leaf, evidence.proof, trust, mode, holding, remembered),
-    ]
+    sealed = SealedStatement(evidence.envelope, evidence.proof, trust, remembered)
+    return [*checks, *sealed.seal_checks(LEAF_TYPE, counter.crypto_mode, about.tenant, holding)]
 
 
 def _require_about(

@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, LedgerError
-from quantumai.provenance.ledger.commits import Leaf
+from quantumai.errors import LedgerError
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.counter_signature import (
     CounterEvidence,
@@ -24,10 +23,9 @@ from quantumai.provenance.manifest.run_manifest import (
     parse_run_manifest,
     suite_allows,
 )
-from quantumai.provenance.statements.dsse import parse_envelope
+from quantumai.provenance.statements.dsse import Envelope
 from quantumai.provenance.statements.statement import Statement, artifact_hash
-from quantumai.provenance.verification.freshness import FRESHNESS, Remembered, asks_for_freshness
-from quantumai.provenance.verification.ledger_evidence import check_ledger
+from quantumai.provenance.verification.freshness import Remembered
 from quantumai.provenance.verification.report import (
     Check,
     ExitCode,
@@ -37,23 +35,9 @@ from quantumai.provenance.verification.report import (
     not_checked,
     passed,
 )
-from quantumai.provenance.verification.signature_checks import (
-    check_crypto_mode,
-    check_signatures,
-    strictest_mode,
-)
+from quantumai.provenance.verification.sealed_statement import SealedStatement, verify_sealed
 from quantumai.provenance.verification.trust import StatementKey, TrustFile
 
-CHECK_NAMES = (
-    "key-trusted",
-    "signature",
-    "fields",
-    "crypto-mode",
-    "artefacts",
-    "ledger",
-    "key-valid",
-    FRESHNESS,
-)
 LEAF_TYPE = "run-manifest"
 
 
@@ -75,42 +59,27 @@ def verify_manifest(
     `counter` the envelope may be vouched for by a counter-signature. Never raises for bad evidence,
     only for a name unknown in `allow_unchecked`.
     """
-    if unknown := allow_unchecked - set(CHECK_NAMES):
-        raise BadInputError(
-            f"unknown check {min(unknown)!r}", hint=f"use one of: {', '.join(CHECK_NAMES)}"
-        )
-    if not asks_for_freshness(trust, remembered):
-        allow_unchecked |= {FRESHNESS}
-    try:
-        parsed = parse_envelope(envelope)
-    except BadInputError as error:
-        return VerificationReport.of(
-            [failed("envelope", str(error), ExitCode.BAD_INPUT)], frozenset()
-        )
-    holding, signed = check_signatures(parsed, trust)
-    try:
-        statement, manifest = parse_run_manifest(parsed.payload)
-    except BadInputError as error:
-        signed.append(failed("fields", str(error), ExitCode.SIGNATURE))
-        return VerificationReport.of(signed, allow_unchecked)
-    mode = CryptoMode.parse(manifest.crypto_mode)
-    strictest = strictest_mode(mode, trust, manifest.tenant)
-    leaf = Leaf(LEAF_TYPE, 1, sha256_hex(envelope))
-    about = [
-        _check_fields(manifest, holding),
-        _check_artefacts(statement, manifest, find_artefact),
-    ]
-    sealed = [
-        *signed,
-        check_crypto_mode(mode, trust, manifest.tenant, holding),
-        *check_ledger(leaf, proof, trust, strictest, holding, remembered),
-    ]
-    if counter is not None and proof is not None:
-        place = CounterSigned(leaf.sha256, leaf.type, _index_in(proof), manifest.tenant, mode)
-        sealed = _vouched(sealed, verify_counter_signature(counter, place, trust, remembered))
-    order = {name: place for place, name in enumerate(CHECK_NAMES)}
-    checks = sorted([*sealed, *about], key=lambda check: order.get(check.name, -1))
-    return VerificationReport.of(checks, allow_unchecked)
+    sealed = SealedStatement(envelope, proof, trust, remembered)
+
+    def checks(
+        content: tuple[Statement, RunManifest], holding: list[StatementKey], signed: list[Check]
+    ) -> list[Check]:
+        statement, manifest = content
+        mode = CryptoMode.parse(manifest.crypto_mode)
+        own = [*signed, *sealed.seal_checks(LEAF_TYPE, mode, manifest.tenant, holding)]
+        if counter is not None and proof is not None:
+            place = CounterSigned(sealed.sha256, LEAF_TYPE, _index_in(proof), manifest.tenant, mode)
+            own = _vouched(own, verify_counter_signature(counter, place, trust, remembered))
+        return [
+            *own,
+            _check_fields(manifest, holding),
+            _check_artefacts(statement, manifest, find_artefact),
+        ]
+
+    def parse(parsed: Envelope) -> tuple[Statement, RunManifest]:
+        return parse_run_manifest(parsed.payload)
+
+    return verify_sealed(sealed, parse, checks, allow_unchecked=allow_unchecked)
 
 
 def _vouched(own: list[Check], counter: list[Check]) -> list[Check]:

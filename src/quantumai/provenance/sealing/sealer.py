@@ -10,11 +10,8 @@ from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import ConflictError
 from quantumai.keys.algorithms import PublicKey
-from quantumai.keys.dsse_encoding import IN_TOTO_PAYLOAD_TYPE
 from quantumai.keys.management.built_in import AUDIT, AUTHORITY, BUILT_IN
 from quantumai.keys.management.internal_keys import InternalKeys
-from quantumai.keys.management.records import Signed
-from quantumai.keys.management.states import KeyState
 from quantumai.provenance.key_history.key_announcements import (
     ROTATION_LEAF,
     authority_rotations,
@@ -39,9 +36,9 @@ from quantumai.provenance.public_log.cosigned_checkpoints import CosignedCheckpo
 from quantumai.provenance.sealing.audit_anchor import AuditAnchor
 from quantumai.provenance.sealing.key_announcer import KeyAnnouncer, Missing
 from quantumai.provenance.sealing.ledger_anchor import anchor_problems
+from quantumai.provenance.sealing.statement_signer import StatementSigner
 from quantumai.provenance.sealing.trust_proposal import propose_trust
-from quantumai.provenance.statements.dsse import Envelope, envelope_of, parse_envelope
-from quantumai.provenance.statements.statement import AUDIT_CHECKPOINT, predicate_type_of
+from quantumai.provenance.statements.dsse import parse_envelope
 from quantumai.provenance.verification.mode_signatures import signing_keys
 from quantumai.provenance.verification.trust import TrustFile, WitnessTrust
 from quantumai.storage.objects import ObjectStore
@@ -67,16 +64,17 @@ class Sealer:
         self.ledger = ledger
         self._objects = objects
         self._clock = clock
+        self.signer = StatementSigner(keys)
         self._history = KeyEventHistory(ledger, objects)
         self.audit_anchor = AuditAnchor(
             ledger.origin.replace("/ledger/", "/audit/"),
             ledger,
             objects,
-            self._signed_head,
-            self._audit_keys,
+            self.signer.sign_audit_head,
+            partial(self.signer.public_keys, AUDIT),
             clock,
         )
-        self._announcer = KeyAnnouncer(ledger, objects, self._by_authority, self._all_active)
+        self._announcer = KeyAnnouncer(ledger, objects, self._by_authority, self.signer.are_active)
         self._announced: set[str] = set()  # ids of keys whose activation is in the ledger
 
     def ensure_ready(self, least_size: int = 0) -> None:
@@ -140,7 +138,7 @@ class Sealer:
         )
 
     def _sign_with(self, names: Sequence[str], statement: bytes) -> bytes:
-        signed = self._signed(names, statement)
+        signed = self.signer.sign(names, statement)
         if not self._announced.issuperset(signature.key_id for signature in signed.signatures):
             # Made just now, or rotated by another process: its activation must come first.
             self.ensure_ready()
@@ -170,15 +168,12 @@ class Sealer:
             try:
                 # Asked once the ledger's size is known: a retirement that is logged later comes
                 # after this leaf, and one before makes the signature anew.
-                index = self.ledger.append(leaves, guard=partial(self._all_active, envelope))[0]
+                may_sign = partial(self.signer.are_active, envelope)
+                index = self.ledger.append(leaves, guard=may_sign)[0]
             except ConflictError:
                 envelope = self._sign_with(names, statement)
                 continue
             return envelope, index
-
-    def _all_active(self, envelope: bytes) -> bool:
-        active = {k.key_id for k in self.keys.every_version() if k.state is KeyState.ACTIVE}
-        return active.issuperset(s.key_id for s in parse_envelope(envelope).signatures)
 
     def log(self, leaf_type: str, envelope: bytes) -> int:
         """Append one envelope's leaf, durably, and return its index."""
@@ -200,7 +195,7 @@ class Sealer:
         statuses = []
         for signature in parse_envelope(envelope).signatures:
             status = key_status(signature.key_id, head.size, head.root, events)
-            statuses.append(self._signed((AUTHORITY,), build_key_status(status)))
+            statuses.append(self.signer.sign((AUTHORITY,), build_key_status(status)))
         path = self.ledger.inclusion_proof(index, head.size)
         rotations = authority_rotations(self.keys)
         return LedgerProof(index, tuple(path), checkpoint, tuple(statuses), rotations).data
@@ -256,11 +251,8 @@ class Sealer:
             tenants=tenants or {},
         )
 
-    def _authority(self) -> tuple[PublicKey, ...]:
-        return self._public_keys(AUTHORITY)
-
     def _events(self, size: int) -> list[LoggedEvent]:
-        return self._history.up_to(size, self._authority())
+        return self._history.up_to(size, self.signer.public_keys(AUTHORITY))
 
     def _missing(self, size: int, created_at: str) -> Missing:
         events = missing_events(self.keys, self._events(size), created_at)
@@ -268,30 +260,10 @@ class Sealer:
         return Missing(events, missing_rotations(self.keys, logged))
 
     def _by_authority(self, event: KeyEvent) -> bytes:
-        return self._signed((AUTHORITY,), build_key_event(event)).data
+        return self.signer.sign((AUTHORITY,), build_key_event(event)).data
 
     def _audit_checkpoint(self) -> bytes:
         return self.audit_anchor.signed(self.keys.audit_head())
-
-    def _signed_head(self, statement: bytes) -> bytes:
-        made = self.keys.sign_audit_head(AUDIT_CHECKPOINT, statement)
-        return envelope_of(statement, [made]).data
-
-    def _audit_keys(self) -> tuple[PublicKey, ...]:
-        return self._public_keys(AUDIT)
-
-    def _public_keys(self, name: str) -> tuple[PublicKey, ...]:
-        versions = self.keys.every_version()
-        return tuple(v.public_key for v in versions if v.name == name and v.public_key)
-
-    def _signed(self, names: Sequence[str], statement: bytes) -> Envelope:
-        kind = predicate_type_of(statement)
-        made: list[Signed] = []
-        for name in names:
-            if BUILT_IN[name].on_demand:
-                self.keys.ensure(name)
-            made += self.keys.sign_statement(name, IN_TOTO_PAYLOAD_TYPE, kind, statement)
-        return envelope_of(statement, made)
 
     def _now(self) -> str:
         return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_YAML = 2 << 20
 """Bytes; a second or two of PyYAML. A manifest of a thousand artefacts has a fifth of that."""
+_MOST_LINES = 100_000  # twice the values below: PyYAML takes long over lines that say nothing
 _DEEPEST = 64
 _TOO_DEEP = f"it is deeper than {_DEEPEST} levels"
 _MOST_EVENTS = 50_000  # a second of parsing; a manifest of ten artefacts has a hundred
@@ -35,7 +36,7 @@ def parse_strict_yaml(data: bytes, what: str) -> Any:
 
     Raises `BadInputError`, naming `what`, for anchors, aliases, tags, directives, several
     documents, repeated and unquoted members, merge keys, strings without quotes, NaN and
-    infinities, more than 64 levels, more than `LONGEST_YAML` bytes, and what is not UTF-8.
+    infinities, more than 64 levels, 100,000 lines or `LONGEST_YAML` bytes, and what is not UTF-8.
     """
     import yaml
 
@@ -50,6 +51,8 @@ def parse_strict_yaml(data: bytes, what: str) -> Any:
     try:
         if len(data) > LONGEST_YAML:
             raise ValueError(f"it is longer than {LONGEST_YAML} bytes; JSON may be longer")
+        if max(data.count(b"\n"), data.count(b"\r")) > _MOST_LINES:
+            raise ValueError(f"it has more than {_MOST_LINES} lines; JSON may have more")
         text = data.decode("utf-8")
         if found := _TWO_READINGS.intersection(text):
             raise ValueError(f"U+{ord(min(found)):04X} must be written as an escape")

@@ -12,10 +12,14 @@ import pytest
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.provenance.ledger.proof import LedgerProof
-from quantumai.provenance.manifest.counter_signature import CounterEvidence, CounterSignature
+from quantumai.provenance.manifest.counter_signature import (
+    LEAF_TYPE,
+    CounterEvidence,
+    CounterSignature,
+    build_counter_signature,
+)
 from quantumai.provenance.manifest.run_manifest import RunManifest, build_run_manifest
 from quantumai.provenance.manifest.verification import verify_manifest
-from quantumai.provenance.sealing.counter_signing import counter_sign
 from quantumai.provenance.sealing.sealer import Sealer
 from quantumai.provenance.statements.dsse import parse_envelope
 from quantumai.provenance.statements.statement import (
@@ -67,7 +71,11 @@ def _counter(sealer: Sealer, envelope: bytes, index: int, **changes: object) -> 
         crypto_mode=CryptoMode.PQC_REQUIRED,
         created_at="2030-01-01T00:00:00Z",
     )
-    return counter_sign(sealer, msgspec.structs.replace(counter, **changes))
+    counter = msgspec.structs.replace(counter, **changes)
+    signed, place = sealer.seal(
+        LEAF_TYPE, build_counter_signature(counter), mode=counter.crypto_mode
+    )
+    return CounterEvidence(signed, sealer.proof(place, signed))
 
 
 def _verify(

@@ -20,7 +20,6 @@ from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
 from quantumai.provenance.manifest.run_manifest import RunManifest
-from quantumai.provenance.manifest.verification import CHECK_NAMES
 from quantumai.provenance.manifest.view_verification import verify_view
 from quantumai.provenance.manifest.views import (
     Enclosed,
@@ -35,6 +34,7 @@ from quantumai.provenance.statements.dsse import Envelope, parse_envelope
 from quantumai.provenance.statements.statement import RUN_MANIFEST, artifact_hash, build_statement
 from quantumai.provenance.statements.strict_yaml import write_strict_yaml
 from quantumai.provenance.verification.report import VerificationReport
+from quantumai.provenance.verification.sealed_statement import CHECK_NAMES
 from quantumai.provenance.verification.trust import TrustFile
 
 VIEWS = tuple(ViewFormat)

@@ -30,7 +30,7 @@ from quantumai.provenance.ledger.note import Note
 from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.ledger.run_ledger import Ledger
 from quantumai.provenance.manifest.run_manifest import RunManifest
-from quantumai.provenance.manifest.verification import CHECK_NAMES, verify_manifest
+from quantumai.provenance.manifest.verification import verify_manifest
 from quantumai.provenance.manifest.views import flat_view
 from quantumai.provenance.sealing.checkpoint_signer import KmsCheckpointSigner
 from quantumai.provenance.sealing.sealer import Sealer
@@ -38,6 +38,7 @@ from quantumai.provenance.statements.dsse import Envelope, Signature, parse_enve
 from quantumai.provenance.statements.statement import RUN_MANIFEST, artifact_hash, build_statement
 from quantumai.provenance.verification.mode_signatures import unmet_demand
 from quantumai.provenance.verification.report import ExitCode, Outcome
+from quantumai.provenance.verification.sealed_statement import CHECK_NAMES
 from quantumai.provenance.verification.trust import StatementKey, TrustFile
 from quantumai.storage.local_objects import LocalObjects
 from tests.key_management import ALICE, standing_clock
@@ -323,7 +324,7 @@ def test_a_key_status_by_a_stranger(
 ) -> None:
     stranger = new_sealer(tmp_path / "stranger")
     (status,) = evidence.parsed_proof.key_status
-    forged = stranger._signed(("authority",), status.payload)
+    forged = stranger.signer.sign(("authority",), status.payload)
     proof = replace(evidence.parsed_proof, key_status=(forged,))
     assert replace(evidence, proof=proof.data).code() == 6
 

@@ -175,4 +175,7 @@ def test_a_long_text_is_refused_before_it_is_parsed() -> None:
     for text in ("# a comment\n" * 2_000_000, "\n" * 20_000_000, '"a": "' + "x\n  " * 5_000_000):
         with pytest.raises(BadInputError, match="longer than 2097152 bytes"):
             read(text)
+    for text in ("\n" * 2_000_000, '"a": "' + "x\r\n" * 600_000, "# \r" * 500_000):
+        with pytest.raises(BadInputError, match="more than 100000 lines"):
+            read(text)
     assert time.process_time() - started < 1
