@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from quantumai.provenance.manifest.json_schema import newest_schemas
 from quantumai.provenance.manifest.run_manifest import RunManifest
 from quantumai.provenance.manifest.views import ViewFormat, read_view, write_view
-from quantumai.provenance.statements.strict_yaml import parse_strict_yaml
+from quantumai.strict_yaml import parse_strict_yaml
 from tests.vectors.manifest_goldens import Golden, goldens
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reference" / "schemas"

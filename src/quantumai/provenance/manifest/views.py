@@ -20,7 +20,7 @@ from quantumai.errors import BadInputError
 from quantumai.provenance.manifest.run_manifest import RunManifest, parse_run_manifest
 from quantumai.provenance.statements.dsse import Envelope, envelope_from_json, parse_envelope
 from quantumai.provenance.statements.strict_json import parse_strict_json
-from quantumai.provenance.statements.strict_yaml import parse_strict_yaml, write_strict_yaml
+from quantumai.strict_yaml import parse_strict_yaml, write_strict_yaml
 
 _WHAT = "the manifest"
 LONGEST_VIEW = 24 << 20  # three times the longest envelope: a flat view says everything twice

@@ -16,6 +16,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quantumai import strict_yaml
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError
@@ -29,13 +30,12 @@ from quantumai.provenance.manifest.views import (
     write_view,
 )
 from quantumai.provenance.sealing.sealer import Sealer
-from quantumai.provenance.statements import strict_yaml
 from quantumai.provenance.statements.dsse import Envelope, parse_envelope
 from quantumai.provenance.statements.statement import RUN_MANIFEST, artifact_hash, build_statement
-from quantumai.provenance.statements.strict_yaml import write_strict_yaml
 from quantumai.provenance.verification.report import VerificationReport
 from quantumai.provenance.verification.sealed_statement import CHECK_NAMES
 from quantumai.provenance.verification.trust import TrustFile
+from quantumai.strict_yaml import write_strict_yaml
 
 VIEWS = tuple(ViewFormat)
 FLAT = (ViewFormat.JSON, ViewFormat.YAML)

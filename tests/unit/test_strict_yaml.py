@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantumai.errors import BadInputError
-from quantumai.provenance.statements.strict_yaml import parse_strict_yaml, write_strict_yaml
+from quantumai.strict_yaml import parse_strict_yaml, write_strict_yaml
 
 _TEXT = st.text() | st.sampled_from(
     [
