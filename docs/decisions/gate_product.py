@@ -21,8 +21,8 @@ from quantumai.backends.simulator import no_folding
 from quantumai.circuits.families import FAMILIES, family_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.execution.transpile import Transpiler
+from quantumai.mitigation.light_cone import light_cone
 from quantumai.mitigation.readout import read_values
-from quantumai.policy.signal import light_cone
 
 DEVICES = ("nairobi", "kolkata", "brisbane")
 SEEDS = range(4)

@@ -16,9 +16,9 @@ import numpy as np
 from quantumai.backends.noise import DeviceNoise
 from quantumai.circuits.observables import measurement_bases
 from quantumai.execution.transpile import TranspiledCircuit
+from quantumai.mitigation.light_cone import light_cone
 from quantumai.mitigation.methods import Method
 from quantumai.mitigation.readout import Array, Confusion
-from quantumai.policy.signal import light_cone
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from qiskit.quantum_info import Pauli, Statevector
 from quantumai.backends.channel_simulator import ChannelSimulator
 from quantumai.backends.noise import DeviceNoise, GateNoise
 from quantumai.backends.physical_circuit import NativeGate, PhysicalCircuit
+from quantumai.mitigation.light_cone import light_cone
 from quantumai.mitigation.readout import outcome_weights
-from quantumai.policy.signal import light_cone
 from tests.synthetic_devices import FOREVER_S, depolarizing, pairs, perfect, random_native
 
 
