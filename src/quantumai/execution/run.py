@@ -1,9 +1,10 @@
-"""Run one transpiled circuit with one method: probabilities, shots, readings, estimate."""
+"""Run one transpiled circuit with one method or several: shots, readings, estimates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,41 @@ from numpy.typing import NDArray
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.noise import DeviceNoise
 from quantumai.backends.simulator import Simulator
-from quantumai.circuits.observables import MeasurementBasis, measurement_bases
+from quantumai.circuits.observables import MeasurementBasis
 from quantumai.errors import BadInputError
+from quantumai.execution.exact_run import ExactRun, method_folds, simulate
+from quantumai.execution.readings import Readings, read_bases, read_calibrated
 from quantumai.execution.transpile import TranspiledCircuit
-from quantumai.mitigation.folding import achieved_noise_factors, choose_folds
+from quantumai.mitigation.folding import achieved_noise_factors
 from quantumai.mitigation.methods import Estimate, Method
-from quantumai.mitigation.readout import Array, Confusion, read_values
+from quantumai.mitigation.readout import Array, Confusion
+from quantumai.mitigation.readout_calibration import measured_confusion
 from quantumai.randomness import RootSeed
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What an estimate cost: `shots` over all bases and noise factors, one circuit for each pair.
+
+    Readout calibration comes on top.
+    """
+
+    shots: int
+    circuits: int
+    calibration_shots: int
+    calibration_circuits: int
+
+    @property
+    def total_shots(self) -> int:
+        """With calibration; what is priced, and what the equal-shot twin gets."""
+        return self.shots + self.calibration_shots
+
+    @property
+    def total_circuits(self) -> int:
+        """With calibration."""
+        return self.circuits + self.calibration_circuits
 
 
 @dataclass(frozen=True)
@@ -27,19 +56,33 @@ class Outcome:
     `counts` has shape (bases, noise factors, 2**n), bit q of an outcome being compact qubit q;
     `noise_factors` are the achieved ones, shape (factors,). `raw` is the uncorrected value at
     noise factor 1, `raw_std_errs` its standard errors, both shape (observables,).
+    `calibration_counts`, shape (2, 2**n), are those of the all-zeros and all-ones preparation.
     """
 
     bases: tuple[str, ...]
-    counts: NDArray[np.int64]
+    counts: Counts
     noise_factors: Array
     raw: Array
     raw_std_errs: Array
     mitigated: Estimate
+    calibration_counts: Counts | None = None
+
+    @property
+    def spent(self) -> Spent:
+        """Shots and circuits."""
+        num_bases, num_factors, _ = self.counts.shape
+        calibration = self.calibration_counts
+        return Spent(
+            shots=int(self.counts.sum()),
+            circuits=num_bases * num_factors,
+            calibration_shots=0 if calibration is None else int(calibration.sum()),
+            calibration_circuits=0 if calibration is None else len(calibration),
+        )
 
     @property
     def shots_spent(self) -> int:
-        """All shots over all bases and noise factors."""
-        return int(self.counts.sum())
+        """All shots over all bases, noise factors and calibration circuits."""
+        return self.spent.total_shots
 
 
 def calibrated_confusion(
@@ -77,70 +120,125 @@ def run_method(
 ) -> Outcome:
     """Spend `shots` at each of the method's noise factors and estimate all observables.
 
-    `noise` is the channel and only the simulator sees it; the mitigator is given `confusion`. Where
-    both are of one snapshot, as in a job, that is the exact readout error, which flatters REM, and
-    folding scales the noise exactly, which flatters ZNE. Randomness: stream "folding", and
-    "shots/<basis>" for each basis.
+    `noise` is the channel and only the simulator sees it; the mitigator is given `confusion`, or
+    calibrates readout by circuits of its own. Where both are of one snapshot, as in a job, that is
+    the exact readout error, which flatters REM, and folding scales the noise exactly, which
+    flatters ZNE. Randomness: streams "folding", "shots/<basis>" for each basis, and
+    "calibration/0" and "calibration/1" for the two preparations.
     """
-    paulis = [transpiled.place(pauli) for pauli in observables]
-    bases = measurement_bases(paulis)
-    folds = choose_folds(
-        method.noise_factors,
-        transpiled.circuit.two_qubit_gate_count,
-        seed.generator("folding"),
+    (outcome,) = run_methods(
+        transpiled,
+        observables,
+        [method],
+        shots,
+        noise=noise,
+        confusion=confusion,
+        simulator=simulator,
+        seeds=[seed],
     )
+    return outcome
+
+
+def run_methods(
+    transpiled: TranspiledCircuit,
+    observables: Sequence[str],
+    methods: Sequence[Method],
+    shots: int,
+    *,
+    noise: DeviceNoise,
+    confusion: Confusion,
+    simulator: Simulator,
+    seeds: Sequence[RootSeed],
+) -> tuple[Outcome, ...]:
+    """`run_method` for several methods, `seeds[i]` for `methods[i]`, at one simulation's cost."""
+    exact = simulate(
+        transpiled, observables, methods, noise=noise, simulator=simulator, seeds=seeds
+    )
+    return tuple(
+        draw_method(exact, method, shots, confusion=confusion, seed=seed)
+        for method, seed in zip(methods, seeds, strict=True)
+    )
+
+
+def draw_method(
+    exact: ExactRun, method: Method, shots: int, *, confusion: Confusion, seed: RootSeed
+) -> Outcome:
+    """The part of a run that follows simulation; `exact` was simulated for this method and seed."""
+    folds = method_folds(exact.circuit, method, seed)
+    rows = exact.rows(folds)
     counts = np.stack(
         [
-            _draw(
-                simulator.probabilities(transpiled.circuit, noise, basis.pauli, folds),
-                basis_shots,
-                seed.generator(f"shots/{basis.pauli}"),
+            draw(probabilities[rows], basis_shots, seed.generator(f"shots/{basis.pauli}"))
+            for basis, probabilities, basis_shots in zip(
+                exact.bases,
+                exact.probabilities,
+                split_shots(shots, len(exact.bases)),
+                strict=True,
             )
-            for basis, basis_shots in zip(bases, split_shots(shots, len(bases)), strict=True)
         ]
     )
+    calibration_counts = None
+    if method.calibration_share and exact.calibration is not None:
+        each = ceil(shots * method.calibration_share / 2)
+        calibration_counts = np.concatenate(
+            [
+                draw(row[None], each, seed.generator(f"calibration/{bit}"))
+                for bit, row in enumerate(exact.calibration)
+            ]
+        )
     factors = achieved_noise_factors(method.noise_factors, folds)
-    return evaluate(counts, bases, paulis, factors, method, confusion)
+    return evaluate(
+        counts, exact.bases, exact.paulis, factors, method, confusion, calibration_counts
+    )
+
+
+def draw(probabilities: Array, shots: int, generator: np.random.Generator) -> Counts:
+    """Histograms of `shots` for each row of probabilities, shape (rows, 2**n)."""
+    return np.stack([generator.multinomial(shots, row) for row in probabilities])
 
 
 def evaluate(
-    counts: NDArray[np.int64],
+    counts: Counts,
     bases: Sequence[MeasurementBasis],
     paulis: Sequence[str],
     noise_factors: Array,
     method: Method,
     confusion: Confusion,
+    calibration_counts: Counts | None = None,
 ) -> Outcome:
-    """The pure second half of a run: from histograms to values."""
-    raw, raw_errors = _readings(counts, bases, paulis, None)
-    values, errors = raw, raw_errors
-    if method.corrects_readout:
-        values, errors = _readings(counts, bases, paulis, confusion)
+    """The pure second half of a run: from histograms to values.
+
+    With `calibration_counts` readout is corrected by what they say, and not by `confusion`.
+    """
+    raw = readings = read_bases(counts, bases, paulis, None)
+    if method.corrects_readout and calibration_counts is not None:
+        readings = read_calibrated(counts, bases, paulis, measured_confusion(calibration_counts))
+    elif method.corrects_readout:
+        readings = read_bases(counts, bases, paulis, confusion)
     return Outcome(
         tuple(basis.pauli for basis in bases),
         counts,
         noise_factors,
-        raw[0],
-        raw_errors[0],
-        method.estimate(noise_factors, values, errors),
+        raw.values[0],
+        raw.std_errs[0],
+        _estimate(method, noise_factors, readings),
+        calibration_counts,
     )
 
 
-def _draw(probabilities: Array, shots: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    return np.stack([generator.multinomial(shots, row) for row in probabilities])
+def _estimate(method: Method, noise_factors: Array, readings: Readings) -> Estimate:
+    if readings.common_errs is None:
+        return method.estimate(noise_factors, readings.values, readings.std_errs)
+    estimate = method.estimate(
+        noise_factors, readings.values, readings.std_errs, readings.common_errs
+    )
+    named = tuple(
+        _on_raw_values(fallback or method.name) if index in readings.uncorrected else fallback
+        for index, fallback in enumerate(estimate.fallbacks)
+    )
+    return replace(estimate, fallbacks=named)
 
 
-def _readings(
-    counts: NDArray[np.int64],
-    bases: Sequence[MeasurementBasis],
-    paulis: Sequence[str],
-    confusion: Confusion | None,
-) -> tuple[Array, Array]:
-    values = np.empty((counts.shape[1], len(paulis)))
-    errors = np.empty_like(values)
-    for basis, histograms in zip(bases, counts, strict=True):
-        members = list(basis.members)
-        values[:, members], errors[:, members] = read_values(
-            histograms.astype(float), [paulis[i] for i in members], confusion
-        )
-    return values, errors
+def _on_raw_values(name: str) -> str:
+    """What a method that corrects readout amounts to where readout could not be corrected."""
+    return {"rem": "none", "rem+zne": "zne"}.get(name, f"{name} on raw values")

@@ -1,12 +1,13 @@
 """Extrapolation of expectation values to noise factor zero.
 
-Both extrapolators here are linear in the values, so each is a weight per noise factor: the
+All extrapolators here are linear in the values, so each is a weight per noise factor: the
 estimate is `weights @ values` and its variance `weights**2 @ variances`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +41,19 @@ def richardson_weights(noise_factors: Weights) -> Weights:
             return linear_weights(noise_factors)
         weights[k] = np.prod(others / (others - factor))
     return weights
+
+
+@dataclass(frozen=True)
+class PolynomialWeights:
+    """Intercept of the least-squares polynomial of `degree` (Giurgica-Tiron et al., 2005.10921).
+
+    Degree 1 is `linear_weights`; degree K - 1 through K noise factors is `richardson_weights`.
+    """
+
+    degree: int
+
+    def __call__(self, noise_factors: Weights) -> Weights:
+        """Needs more than `degree` distinct factors: with fewer the intercept is undetermined."""
+        powers = np.vander(noise_factors, self.degree + 1, increasing=True)
+        intercept: Weights = np.linalg.pinv(powers)[0]
+        return intercept

@@ -8,8 +8,9 @@ standard error follows from the same histogram.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,10 +65,29 @@ def support_of(pauli: str) -> list[int]:
 def outcome_weights(pauli: str, confusion: Confusion | None) -> Array:
     """The Pauli's weight at each outcome, shape (2**n,); bit q of the index is qubit q."""
     factors = None if confusion is None else confusion.factors()
-    weights: Array = np.ones(2 ** len(pauli))
-    for qubit in support_of(pauli):
+    return product_weights(
+        len(pauli), {q: RAW_FACTORS if factors is None else factors[q] for q in support_of(pauli)}
+    )
+
+
+def product_weights(num_qubits: int, factors: Mapping[int, Array]) -> Array:
+    """Product over the given qubits of their factor for the bit 0 or 1, shape (2**n,)."""
+    weights: Array = np.ones(2**num_qubits)
+    for qubit, by_value in factors.items():
         by_bit = weights.reshape(-1, 2, 2**qubit)  # a view: the middle index is the qubit's bit
-        by_bit *= (RAW_FACTORS if factors is None else factors[qubit])[:, None]
+        by_bit *= by_value[:, None]
+    return weights
+
+
+def _weights(paulis: Sequence[str], confusion: Confusion | None) -> Array:
+    return np.stack([outcome_weights(pauli, confusion) for pauli in paulis], axis=1)
+
+
+@lru_cache(maxsize=8)
+def _raw_weights(paulis: tuple[str, ...]) -> Array:
+    """Kept for a few bases, since every method on a circuit reads the same raw values."""
+    weights = _weights(paulis, None)
+    weights.flags.writeable = False
     return weights
 
 
@@ -83,7 +103,7 @@ def read_values(
     smallest weight: when all shots agree, the sample's own spread is 0 and promises too much.
     """
     shots = histograms.sum(axis=1, keepdims=True)
-    weights = np.stack([outcome_weights(pauli, confusion) for pauli in paulis], axis=1)
+    weights = _raw_weights(tuple(paulis)) if confusion is None else _weights(paulis, confusion)
     sums, squares = histograms @ weights, histograms @ weights**2
     ends = np.stack([weights.min(axis=0), weights.max(axis=0)])
     counted = shots + 2 * PRIOR_SHOTS

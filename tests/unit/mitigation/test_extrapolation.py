@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantumai.mitigation.extrapolation import (
+    PolynomialWeights,
     linear_weights,
     no_extrapolation,
     richardson_weights,
@@ -49,6 +50,32 @@ def test_richardson_is_mitiqs(factors: np.ndarray, seed: int) -> None:
     expected = RichardsonFactory.extrapolate(factors.tolist(), values.tolist())
     tolerance = 1e-9 * np.abs(richardson_weights(factors)).sum() ** 2  # mitiq solves a fit
     assert richardson_weights(factors) @ values == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(_FACTORS, st.integers(1, 3), _SEED)
+def test_polynomial_is_mitiqs(factors: np.ndarray, degree: int, seed: int) -> None:
+    from mitiq.zne.inference import PolyFactory
+
+    order = min(degree, len(factors) - 1)
+    values = np.random.default_rng(seed).uniform(-1, 1, len(factors))
+    expected = PolyFactory.extrapolate(factors.tolist(), values.tolist(), order)
+    weights = PolynomialWeights(order)(factors)
+    assert weights @ values == pytest.approx(expected, abs=1e-7 * np.abs(weights).sum())
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(_FACTORS)
+def test_polynomials_between_line_and_richardson(factors: np.ndarray) -> None:
+    """Degree 1 is the line, the highest degree Richardson; standard errors grow in between."""
+    degrees = range(1, len(factors))
+    by_degree = [PolynomialWeights(degree)(factors) for degree in degrees]
+    richardson = richardson_weights(factors)
+    np.testing.assert_allclose(by_degree[0], linear_weights(factors), atol=1e-9)
+    np.testing.assert_allclose(by_degree[-1], richardson, atol=1e-9 * np.abs(richardson).sum() ** 2)
+    norms = [np.linalg.norm(weights) for weights in by_degree]
+    assert norms == pytest.approx(sorted(norms), rel=1e-6)
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from quantumai.errors import BadInputError
+from quantumai.mitigation.extrapolation import PolynomialWeights, WeightRule, richardson_weights
 from quantumai.mitigation.folding import achieved_noise_factors, choose_folds
-from quantumai.mitigation.methods import METHODS, UNPHYSICAL_SIGMAS, find_method
+from quantumai.mitigation.methods import METHODS, UNPHYSICAL_SIGMAS, LinearMethod, find_method
 
 ALL = pytest.mark.parametrize("name", METHODS)
 EXTRAPOLATING = pytest.mark.parametrize("name", [m for m in METHODS if "n" in m and m != "none"])
@@ -100,3 +101,34 @@ def test_no_input_gives_nan(name: str) -> None:
         estimate = method.estimate(factors, values, rng.uniform(0, 0.1, values.shape))
         assert np.all(np.isfinite(estimate.values))
         assert np.all(estimate.std_errs >= 0)
+
+
+@pytest.mark.parametrize("weights", [richardson_weights, PolynomialWeights(2)])
+def test_too_few_distinct_factors_give_a_line_and_say_so(weights: WeightRule) -> None:
+    """One gate folds to 1, 1 and 3: no parabola goes through two factors."""
+    method = LinearMethod("zne", weights, (1.0, 2.0, 3.0), min_factors=3)
+    values = np.array([[0.5, 0.9], [0.5, 0.9], [0.4, 0.2]])
+    estimate = method.estimate(np.array([1.0, 1, 3]), values, np.full((3, 2), 0.01))
+    assert estimate.fallbacks == ("linear", "none")
+    np.testing.assert_allclose(estimate.values, [0.55, 0.9])
+    assert method.estimate(np.array([1.0, 2, 3]), values, np.full((3, 2), 1.0)).fallbacks[0] == ""
+
+
+@ALL
+def test_common_errors_are_not_averaged_over_noise_factors(name: str) -> None:
+    """Monte Carlo: a shift and a stretch that all noise factors share, beside their own noise."""
+    method, rng = METHODS[name], np.random.default_rng(6)
+    factors = np.array(method.noise_factors)
+    means = (0.4 * np.exp(-0.1 * factors))[:, None]
+    std_errs = np.full(means.shape, 0.005)
+    common = np.stack([np.full(means.shape, 0.01), 0.05 * means])
+    draws = [
+        method.estimate(
+            factors,
+            rng.normal(means, std_errs) + np.tensordot(rng.normal(size=2), common, 1),
+            std_errs,
+        ).values
+        for _ in range(4000)
+    ]
+    stated = method.estimate(factors, means, std_errs, common).std_errs
+    np.testing.assert_allclose(np.std(draws, axis=0, ddof=1), stated, rtol=0.05)

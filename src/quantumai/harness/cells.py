@@ -1,0 +1,143 @@
+"""A plan expanded: one row for each cell, that is circuit x backend x noise x shots.
+
+A cell's seed depends on what the cell is and on the plan's seed, never on its place in the table,
+so batches of any size and in any order give the same results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from quantumai.backends.extra_noise import ExtraNoise
+from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.harness.plan import CircuitGroup, MethodWanted, Plan
+from quantumai.randomness import RootSeed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TEXT = (
+    "cell_id", "split", "unseen", "variant", "parameters", "backend_id", "calibration_sha256",
+    "noise", "noise_terms", "methods", "seed", "device_seed", "engine",
+)  # fmt: skip
+_WHOLE = ("num_qubits", "circuit_seed", "shots")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table.
+
+    `circuit_seed` numbers the circuit; `seed` is the root of the cell's shots, `device_seed` that
+    of what its calibration does not say of the device, the same for all cells on it.
+    """
+
+    cell_id: str
+    split: str
+    unseen: str
+    variant: str
+    num_qubits: int
+    parameters: Mapping[str, Any]
+    circuit_seed: int
+    backend_id: str
+    calibration_sha256: str
+    noise: str
+    noise_terms: ExtraNoise
+    shots: int
+    methods: tuple[MethodWanted, ...]
+    seed: RootSeed
+    device_seed: RootSeed
+    engine: str
+    tolerance: float
+
+
+def cell_schema() -> pa.Schema:
+    """The columns of an expanded plan; nested values are canonical JSON text."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in _TEXT),
+            *((name, pa.int64()) for name in _WHOLE),
+            ("tolerance", pa.float64()),
+        ]
+    )
+
+
+def expand(plan: Plan, calibrations: Mapping[str, str]) -> pa.Table:
+    """All cells of a plan, sorted by backend, then circuit.
+
+    `calibrations` maps each backend to the SHA-256 (hex) of the snapshot that it runs under.
+    """
+    import pyarrow as pa
+
+    rows = [row for group in plan.circuits for row in _rows(plan, group, calibrations)]
+    rows.sort(key=lambda row: (row["backend_id"], row["split"]))  # stable: circuits stay together
+    return pa.Table.from_pylist(rows, schema=cell_schema())
+
+
+def read_cells(batch: pa.RecordBatch | pa.Table) -> list[Cell]:
+    """The rows of an expanded plan as objects."""
+    return [_cell(row) for row in batch.to_pylist()]
+
+
+def _cell(row: Mapping[str, Any]) -> Cell:
+    return Cell(
+        **{
+            **row,
+            "parameters": json.loads(row["parameters"]),
+            "noise_terms": msgspec.json.decode(row["noise_terms"], type=ExtraNoise),
+            "methods": msgspec.json.decode(row["methods"], type=tuple[MethodWanted, ...]),
+            "seed": RootSeed(row["seed"]),
+            "device_seed": RootSeed(row["device_seed"]),
+        }
+    )
+
+
+def _rows(
+    plan: Plan, group: CircuitGroup, calibrations: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    methods = canonical_text(plan.methods)
+    seeds = range(group.first_seed, group.first_seed + group.count)
+    circuits = product(group.choices(), group.num_qubits, seeds)
+    places = product(plan.backends_of(group), plan.noises.items(), plan.shots)
+    for circuit, (backend_id, (noise, terms), shots) in product(circuits, list(places)):
+        parameters, num_qubits, circuit_seed = circuit
+        what = {
+            "variant": group.variant,
+            "num_qubits": num_qubits,
+            "parameters": canonical_text(parameters),
+            "circuit_seed": circuit_seed,
+            "backend_id": backend_id,
+            "calibration_sha256": calibrations[backend_id],
+            "noise": noise,
+            "noise_terms": canonical_text(terms),
+            "shots": shots,
+            "engine": plan.engine,
+            "tolerance": plan.tolerance,
+        }
+        drawn = sha256_hex(canonical_json({**what, "plan_seed": plan.seed}))
+        yield {
+            **what,
+            "cell_id": drawn,
+            "seed": f"sha256:{drawn}",
+            "device_seed": device_seed(plan.seed, what["calibration_sha256"], noise).text,
+            "split": group.split,
+            "unseen": group.unseen,
+            "methods": methods,
+        }
+
+
+def device_seed(plan_seed: str, calibration_sha256: str, noise: str) -> RootSeed:
+    """The root of a device's hidden errors under one of the plan's noises."""
+    return RootSeed.of(f"device/{plan_seed}/{calibration_sha256}/{noise}")
+
+
+def canonical_text(value: Any) -> str:
+    """Plain data or a msgspec object as RFC 8785 text."""
+    return canonical_json(msgspec.to_builtins(value)).decode()

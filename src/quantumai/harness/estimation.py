@@ -1,0 +1,99 @@
+"""One cell run by all its methods. No ideal value is in sight here: see `assessment`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quantumai.backends.calibration import CalibrationSnapshot
+from quantumai.backends.noise import device_noise
+from quantumai.backends.simulator import Simulator
+from quantumai.circuits.families.family import BenchmarkCircuit, benchmark_circuit
+from quantumai.errors import NotFoundError
+from quantumai.execution.run import Outcome, calibrated_confusion, run_methods
+from quantumai.execution.transpile import TranspiledCircuit, Transpiler
+from quantumai.harness.cells import Cell
+from quantumai.harness.plan import MethodWanted
+from quantumai.mitigation.methods import Method
+from quantumai.randomness import RootSeed
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What cells need beside their rows; workers get it once.
+
+    `snapshots` by SHA-256 of their bytes. Only the composition root knows engines, so they come as
+    a function; `open_method(name, parameters)` may read a run's models.
+    """
+
+    snapshots: Mapping[str, CalibrationSnapshot]
+    open_simulator: Callable[[str], Simulator]
+    open_method: Callable[[str, Mapping[str, Any]], Method]
+
+    def snapshot(self, cell: Cell) -> CalibrationSnapshot:
+        """The calibration under which a cell runs. Raises `NotFoundError`."""
+        try:
+            return self.snapshots[cell.calibration_sha256]
+        except KeyError:
+            raise NotFoundError(f"no calibration {cell.calibration_sha256[:12]}") from None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A circuit as it stands on a backend."""
+
+    circuit: BenchmarkCircuit
+    transpiled: TranspiledCircuit
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """What one method gave, and its equal-shot twin: the raw values at as many shots in all.
+
+    `runtime_s` is the cell's time for simulation and shots in equal parts, and not reproducible.
+    """
+
+    wanted: MethodWanted
+    outcome: Outcome
+    twin: Outcome
+    runtime_s: float
+
+
+def place(cell: Cell, snapshot: CalibrationSnapshot) -> Placed:
+    """Build a cell's circuit and transpile it. Raises `BadInputError` where it does not fit."""
+    circuit = benchmark_circuit(cell.variant, cell.num_qubits, cell.parameters, cell.circuit_seed)
+    return Placed(circuit, Transpiler(circuit.circuit).transpile(snapshot))
+
+
+def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
+    """Run every method of a cell, each with shots of its own, and each one's equal-shot twin.
+
+    The simulator gets the true channel, the mitigators the calibration. Raises `QuantumAIError`.
+    """
+    began = time.perf_counter()
+    snapshot, qubits = bench.snapshot(cell), placed.transpiled.physical_qubits
+    methods = [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods]
+    runs = run_methods(
+        placed.transpiled,
+        placed.circuit.observables,
+        methods,
+        cell.shots,
+        noise=device_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
+        confusion=calibrated_confusion(snapshot, qubits),
+        simulator=bench.open_simulator(cell.engine),
+        seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
+    )
+    runtime_s = (time.perf_counter() - began) / len(runs)
+    return tuple(
+        MethodRun(wanted, run.outcome, run.twin, runtime_s)
+        for wanted, run in zip(cell.methods, runs, strict=True)
+    )
+
+
+def method_seed(seed: RootSeed, wanted: MethodWanted) -> RootSeed:
+    """The root of a method's own draws, whatever other methods the plan has."""
+    from quantumai.harness.cells import canonical_text
+
+    return RootSeed.of(f"{seed.text}/{canonical_text(wanted)}")

@@ -1,0 +1,174 @@
+"""Plans: which circuits, backends, noises and methods an experiment is made of.
+
+A plan is a YAML file that people write, read strictly (`strict_yaml`); every mistake is named with
+its place. The packaged ones lie in `plans/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quantumai.backends.extra_noise import ExtraNoise
+from quantumai.bounded_reading import read_bounded, shown_path
+from quantumai.errors import BadInputError
+from quantumai.strict_yaml import parse_strict_yaml
+
+PACKAGED_PLANS = Path(__file__).with_name("plans")
+MAX_CELLS = 200_000
+_MAX_BYTES = 1_000_000
+SPLITS = ("train", "test")
+UNSEEN = ("", "circuit", "backend", "family")
+
+
+class MethodWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A method by the specification's name, with its variant parameters."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class CircuitGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Circuits of one variant: `count` seeds for every size and every choice of parameters.
+
+    `parameters` gives the choices of each parameter. Seeds count from `first_seed`. `split` says
+    whether models learn from these circuits or are measured on them, `unseen` what of a measured
+    circuit no model has met: the circuit itself, its backend, or its family. `backends` is a
+    choice of the plan's, all of them by default.
+    """
+
+    variant: str
+    num_qubits: tuple[int, ...]
+    count: int
+    parameters: dict[str, tuple[Any, ...]] = {}
+    first_seed: int = 0
+    split: str = "test"
+    unseen: str = ""
+    backends: tuple[str, ...] = ()
+
+    def choices(self) -> list[dict[str, Any]]:
+        """Every combination of the parameters' choices, in the order in which they are written."""
+        names = tuple(self.parameters)
+        return [
+            dict(zip(names, values, strict=True)) for values in product(*self.parameters.values())
+        ]
+
+
+class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What models are trained on the plan's training circuits, one of each kind per noise."""
+
+    variants: tuple[str, ...]
+    controls: bool = True
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An experiment. `shots` are what method "none" spends; `tolerance` is the eps of DESIGN.md."""
+
+    schema_version: int
+    name: str
+    seed: str
+    shots: tuple[int, ...]
+    tolerance: float
+    engine: str
+    backends: tuple[str, ...]
+    noises: dict[str, ExtraNoise]
+    methods: tuple[MethodWanted, ...]
+    circuits: tuple[CircuitGroup, ...]
+    learning: Learning | None = None
+
+    def backends_of(self, group: CircuitGroup) -> tuple[str, ...]:
+        """The backends on which a group's circuits run."""
+        return group.backends or self.backends
+
+    @property
+    def cell_count(self) -> int:
+        """How many circuit x backend x noise x shots the plan has."""
+        per_place = len(self.noises) * len(self.shots)
+        return per_place * sum(
+            group.count * len(group.num_qubits) * len(group.choices()) * len(self.backends_of(group))
+            for group in self.circuits
+        )
+
+
+def packaged_plans() -> tuple[str, ...]:
+    """Names of the plans that come with the product."""
+    return tuple(sorted(path.stem for path in PACKAGED_PLANS.glob("*.yaml")))
+
+
+def load_plan(name_or_path: str) -> tuple[Plan, bytes]:
+    """A packaged plan by its name, or a file, and the bytes it was read from.
+
+    Raises `BadInputError` that names the place of the mistake.
+    """
+    named = name_or_path in packaged_plans()
+    path = PACKAGED_PLANS / f"{name_or_path}.yaml" if named else Path(name_or_path)
+    if not named and not path.exists():
+        raise BadInputError(
+            f"there is no plan {shown_path(path)!r}",
+            hint=f"a file, or one of: {', '.join(packaged_plans())}",
+        )
+    data = read_bounded(path, _MAX_BYTES, "the plan")
+    return parse_plan(data, f"plan {shown_path(path)}"), data
+
+
+def parse_plan(data: bytes, what: str) -> Plan:
+    """Read a plan's YAML; `what` names it in errors. Raises `BadInputError`."""
+    try:
+        plan = msgspec.convert(parse_strict_yaml(data, what), Plan)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"{what}: {error}", hint="see docs/guides/em-benchmarks.md") from None
+    for fault in _faults(plan):
+        raise BadInputError(f"{what}: {fault}", hint="see docs/guides/em-benchmarks.md")
+    return plan
+
+
+def _faults(plan: Plan) -> list[str]:
+    found = []
+    if plan.schema_version != 1:
+        found.append(f"schema_version {plan.schema_version} is not 1")
+    if not plan.name or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in plan.name):
+        found.append("name: letters, digits, '-', '_' and '.' only")
+    if not plan.shots or not all(1 <= shots <= 10_000_000 for shots in plan.shots):
+        found.append("shots: each from 1 to 10000000")
+    if not 0 < plan.tolerance < float("inf"):
+        found.append("tolerance: a number above 0")
+    for field in ("backends", "noises", "methods", "circuits"):
+        if not getattr(plan, field):
+            found.append(f"{field}: none is given")
+    for field, names in _repeatable(plan).items():
+        if len(set(names)) != len(names):
+            found.append(f"{field}: one is given twice")
+    for index, group in enumerate(plan.circuits):
+        found.extend(f"circuits[{index}].{fault}" for fault in _group_faults(plan, group))
+    if not found and plan.cell_count > MAX_CELLS:
+        found.append(f"{plan.cell_count} cells, more than {MAX_CELLS}")
+    return found
+
+
+def _repeatable(plan: Plan) -> Mapping[str, list[Any]]:
+    return {
+        "backends": list(plan.backends),
+        "shots": list(plan.shots),
+        "methods": [msgspec.json.encode(method, order="sorted") for method in plan.methods],
+    }
+
+
+def _group_faults(plan: Plan, group: CircuitGroup) -> list[str]:
+    found = []
+    if not 1 <= group.count <= MAX_CELLS:
+        found.append("count: at least 1")
+    if not group.num_qubits:
+        found.append("num_qubits: none is given")
+    if group.split not in SPLITS:
+        found.append(f"split: one of {', '.join(SPLITS)}")
+    if group.unseen not in UNSEEN:
+        found.append("unseen: circuit, backend, family, or empty")
+    if not set(group.backends) <= set(plan.backends):
+        found.append("backends: one is not among the plan's")
+    if not all(group.parameters.values()):
+        found.append("parameters: one has no choices")
+    return found

@@ -1,0 +1,129 @@
+"""Where a run lies: plain files that appear whole or not at all, so that a run can go on.
+
+    plan.yaml                 the bytes that were given
+    run.json                  what was fixed when the run began: see `RunRecord`
+    calibrations/<sha256>.json
+    cells.parquet             the expanded plan
+    features/part-*.parquet   what models learn from
+    models/                   what they became
+    results/date=<day>/backend_id=<id>/part-*.parquet
+    histograms/part-*.parquet
+    summary.json, report.html
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quantumai.backends.calibration import CalibrationSnapshot
+from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.errors import ArtefactError, BadInputError, ConflictError
+from quantumai.storage.durable_files import create_file, make_folder, replace_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PLAN, RECORD, CELLS = "plan.yaml", "run.json", "cells.parquet"
+
+
+class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run fixed at its start and goes on with.
+
+    `job_ids` and `calibrations` (SHA-256 of the snapshot's bytes, hex) are by backend; `date` is
+    the day, UTC, that partitions the results; `versions` are those of the libraries that compute.
+    """
+
+    schema_version: int
+    run_id: str
+    plan_name: str
+    created_at: str
+    date: str
+    job_ids: dict[str, str]
+    calibrations: dict[str, str]
+    versions: dict[str, str]
+
+
+class RunFolder:
+    """One run on disk. All methods raise `OSError` where the disk fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        plan: bytes,
+        record: RunRecord,
+        snapshots: dict[str, CalibrationSnapshot],
+        cells: pa.Table,
+    ) -> RunFolder:
+        """A new run; the record is written last, so a folder without one never began."""
+        run = cls(path)
+        make_folder(path / "calibrations")
+        replace_file(path / PLAN, plan)
+        for digest, snapshot in snapshots.items():
+            replace_file(path / "calibrations" / f"{digest}.json", snapshot.to_bytes())
+        run.write_table(CELLS, cells)
+        if not create_file(path / RECORD, canonical_json(msgspec.to_builtins(record))):
+            raise ConflictError(f"a run has begun in {path.name} already", hint="choose another")
+        return run
+
+    def record(self) -> RunRecord:
+        """What was fixed at the start. Raises `BadInputError` if this is no run's folder."""
+        try:
+            return msgspec.json.decode((self.path / RECORD).read_bytes(), type=RunRecord)
+        except (FileNotFoundError, NotADirectoryError):
+            hint = "give the folder or the id of a run; `qai em list` shows them"
+            raise BadInputError(f"{self.path.name!r} is no run of the harness", hint=hint) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ArtefactError(f"{RECORD} of the run is damaged: {error}") from None
+
+    def plan(self) -> bytes:
+        """The plan's bytes as they were given."""
+        return (self.path / PLAN).read_bytes()
+
+    def snapshots(self) -> dict[str, CalibrationSnapshot]:
+        """The calibrations by SHA-256 (hex), checked. Raises `ArtefactError`."""
+        found = {}
+        for path in sorted((self.path / "calibrations").glob("*.json")):
+            data = path.read_bytes()
+            if sha256_hex(data) != path.stem:
+                raise ArtefactError(f"calibration {path.stem[:12]} of the run is damaged")
+            found[path.stem] = CalibrationSnapshot.from_bytes(data)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether a file of the run is there; then it is whole."""
+        return (self.path / name).is_file()
+
+    def files(self) -> list[str]:
+        """Names of all files, sorted; no temporary ones."""
+        names = (p.relative_to(self.path) for p in self.path.rglob("*") if p.is_file())
+        return sorted(name.as_posix() for name in names if not name.name.startswith(".tmp-"))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file in place, whole."""
+        make_folder((self.path / name).parent)
+        replace_file(self.path / name, data)
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Put a table in place as Parquet; the same table gives the same bytes."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write(name, bytes(sink.getvalue()))
+
+    def read_table(self, pattern: str) -> pa.Table | None:
+        """All files of a pattern as one table, in the order of their names; None without any."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        # Read one by one: a folder name such as date=... would else become a column.
+        tables = [pq.ParquetFile(path).read() for path in sorted(self.path.glob(pattern))]
+        return pa.concat_tables(tables) if tables else None

@@ -1,0 +1,89 @@
+"""Opening a trained model: one ONNX file with the residual and one with its squared error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantumai.bounded_reading import read_bounded
+from quantumai.canonical import sha256_hex
+from quantumai.errors import ArtefactError, BadInputError
+from quantumai.mitigation.ml_qem.served import LearnedMethod, parse_card
+from quantumai.mitigation.readout import Array
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+CARD, RESIDUAL, ERROR = "card.json", "residual.onnx", "error.onnx"
+VARIANTS = ("rf", "xgb", "mlp")
+_MOST_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class OnnxResiduals:
+    """`Residuals` by two ONNX sessions, float32 inside, one thread: the same bits every time."""
+
+    residual: onnxruntime.InferenceSession
+    error: onnxruntime.InferenceSession
+
+    def __call__(self, features: Array) -> tuple[Array, Array]:
+        """See `Residuals`."""
+        rows = features.astype(np.float32)
+        return _run(self.residual, rows), _run(self.error, rows)
+
+
+def open_learned_method(parameters: Mapping[str, Any]) -> LearnedMethod:
+    """The method `ml-qem`: {"model": folder of a model, "variant": what it has to be}.
+
+    Raises `BadInputError` for other parameters, `ArtefactError` for a damaged model.
+    """
+    if set(parameters) - {"model", "variant"} or not isinstance(parameters.get("model"), str):
+        raise BadInputError(
+            "parameters of method ml-qem: a model is needed",
+            hint='give {"model": "<folder of a model>"}, and "variant" to make sure of it',
+        )
+    method = open_model(Path(parameters["model"]))
+    if parameters.get("variant", method.card.variant) != method.card.variant:
+        raise BadInputError(f"the model is {method.card.variant}, not {parameters['variant']!r}")
+    return method
+
+
+def open_model(folder: Path) -> LearnedMethod:
+    """A model from its folder, each file checked against the card."""
+    card = parse_card(read_bounded(folder / CARD, _MOST_BYTES, "the model card"))
+    residual = _session(folder / RESIDUAL, card.model_sha256)
+    error = _session(folder / ERROR, card.error_model_sha256)
+    return LearnedMethod(card, OnnxResiduals(residual, error))
+
+
+def session_of(data: bytes) -> onnxruntime.InferenceSession:
+    """A session on one thread. Raises `ArtefactError`."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise BadInputError("ML-QEM needs onnxruntime", hint="install quantumai[ml]") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class of their own
+        raise ArtefactError(f"not an ONNX model: {str(error).splitlines()[0][:160]}") from None
+
+
+def _session(path: Path, digest: str) -> onnxruntime.InferenceSession:
+    data = read_bounded(path, _MOST_BYTES, "the model")
+    if sha256_hex(data) != digest:
+        raise ArtefactError(
+            f"{path.name} is not the model that its card names", hint="restore the model's folder"
+        )
+    return session_of(data)
+
+
+def _run(session: onnxruntime.InferenceSession, rows: Any) -> Array:
+    (values,) = session.run(None, {session.get_inputs()[0].name: rows})
+    return np.asarray(values, dtype=np.float64).reshape(len(rows))
