@@ -25,7 +25,7 @@ from quantumai.backends.channel_simulator import ChannelSimulator
 from quantumai.backends.ibm_fake import read_snapshot
 from quantumai.backends.noise import device_noise
 from quantumai.canonical import canonical_json
-from quantumai.circuits.families import FAMILIES, FamilyCircuit, family_circuit
+from quantumai.circuits.families.mixed import FAMILIES, FamilyCircuit, family_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.errors import BadInputError
 from quantumai.execution.run import calibrated_confusion, run_method

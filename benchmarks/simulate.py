@@ -45,7 +45,7 @@ from quantumai.backends.ibm_fake import read_snapshot
 from quantumai.backends.noise import DeviceNoise, device_noise
 from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.backends.simulator import no_folding
-from quantumai.circuits.families import family_circuit
+from quantumai.circuits.families.mixed import family_circuit
 from quantumai.circuits.observables import measurement_bases
 from quantumai.execution.run import Outcome, calibrated_confusion, run_method
 from quantumai.execution.transpile import TranspiledCircuit, Transpiler

@@ -9,7 +9,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import DensityMatrix, SparsePauliOp
 
-from quantumai.circuits.families import FAMILIES, family_circuit
+from quantumai.circuits.families.mixed import FAMILIES, family_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.circuits.loading import from_qiskit, load_circuit
 from quantumai.circuits.observables import parse_observables

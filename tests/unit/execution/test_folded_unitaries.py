@@ -12,7 +12,7 @@ from qiskit.quantum_info import Operator
 from quantumai.backends.channel_simulator import ChannelSimulator
 from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.backends.simulator import no_folding
-from quantumai.circuits.families import family_circuit
+from quantumai.circuits.families.mixed import family_circuit
 from quantumai.execution.transpile import Transpiler
 from quantumai.mitigation.folding import choose_folds
 from tests.synthetic_devices import both_ways, depolarizing, device, perfect

@@ -11,7 +11,7 @@ from quantumai.backends.channel_simulator import ChannelSimulator
 from quantumai.backends.noise import DeviceNoise, device_noise
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.circuit import Circuit
-from quantumai.circuits.families import family_circuit
+from quantumai.circuits.families.mixed import family_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.circuits.loading import from_qiskit
 from quantumai.errors import BadInputError

@@ -17,7 +17,7 @@ from quantumai.backends.noise import DeviceNoise
 from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.circuit import Circuit
-from quantumai.circuits.families import family_circuit
+from quantumai.circuits.families.mixed import family_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.errors import BadInputError
 from quantumai.execution.equal_shot import equal_shot_twin, run_with_twins

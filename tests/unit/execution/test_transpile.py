@@ -22,7 +22,7 @@ from quantumai.backends.channel_simulator import ChannelSimulator
 from quantumai.backends.ibm_fake import read_snapshot
 from quantumai.backends.simulator import no_folding
 from quantumai.circuits.circuit import Circuit
-from quantumai.circuits.families import FAMILIES, family_circuit
+from quantumai.circuits.families.mixed import FAMILIES, family_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.circuits.loading import from_qiskit
 from quantumai.errors import BadInputError

@@ -1,16 +1,14 @@
-"""Seeded circuit families: the circuits on which policies are measured.
-
-The observables of a family are fixed before any ideal value is seen.
-"""
+"""Four families, mixed by the seed: the policy's confidence was measured on them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantumai.circuits.circuit import Circuit
+from quantumai.circuits.families.paulis import chain, pauli, z_and_zz
 from quantumai.circuits.loading import from_qiskit
 from quantumai.errors import BadInputError
 from quantumai.randomness import RootSeed
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 MIN_QUBITS = 4
 MAX_QUBITS = 10
-
-Edge = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -50,20 +46,6 @@ def family_circuit(family: str, num_qubits: int, seed: int) -> FamilyCircuit:
     return FamilyCircuit(from_qiskit(qc, name=f"{family}-{num_qubits}q-{seed}"), observables)
 
 
-def _pauli(num_qubits: int, letter: str, qubits: Iterable[int]) -> str:
-    chosen = set(qubits)
-    return "".join(letter if q in chosen else "I" for q in reversed(range(num_qubits)))
-
-
-def _chain(num_qubits: int) -> list[Edge]:
-    return [(q, q + 1) for q in range(num_qubits - 1)]
-
-
-def _z_and_zz(num_qubits: int) -> tuple[str, ...]:
-    single = [_pauli(num_qubits, "Z", (q,)) for q in range(num_qubits)]
-    return (*single, *(_pauli(num_qubits, "Z", edge) for edge in _chain(num_qubits)))
-
-
 def _random(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tuple[str, ...]]:
     """Brickwork of Haar-like single-qubit rotations and CZ, 2 to 6 layers."""
     from qiskit import QuantumCircuit
@@ -76,7 +58,7 @@ def _random(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, 
             qc.u(theta, *(float(a) for a in rng.uniform(-math.pi, math.pi, 2)), q)
         for q in range(layer % 2, num_qubits - 1, 2):
             qc.cz(q, q + 1)
-    return qc, _z_and_zz(num_qubits)
+    return qc, z_and_zz(num_qubits)
 
 
 def _trotter(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tuple[str, ...]]:
@@ -93,7 +75,7 @@ def _trotter(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit,
         if not ising and q % 2:
             qc.x(q)
     for _ in range(steps):
-        for a, b in _chain(num_qubits):
+        for a, b in chain(num_qubits):
             if not ising:
                 qc.rxx(2 * coupling * dt, a, b)
                 qc.ryy(2 * coupling * dt, a, b)
@@ -101,7 +83,7 @@ def _trotter(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit,
         if ising:
             for q in range(num_qubits):
                 qc.rx(2 * field_or_delta * dt, q)
-    return qc, _z_and_zz(num_qubits)
+    return qc, z_and_zz(num_qubits)
 
 
 def _qaoa(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tuple[str, ...]]:
@@ -111,7 +93,7 @@ def _qaoa(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tu
     """
     from qiskit import QuantumCircuit
 
-    edges = [*_chain(num_qubits), (0, num_qubits - 1)]
+    edges = [*chain(num_qubits), (0, num_qubits - 1)]
     if rng.integers(2):
         half = num_qubits // 2
         edges += [(q, q + half) for q in range(0, half, 2) if (q, q + half) not in edges]
@@ -124,7 +106,7 @@ def _qaoa(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tu
             qc.rzz(gamma, a, b)
         for q in range(num_qubits):
             qc.rx(beta, q)
-    return qc, tuple(_pauli(num_qubits, "Z", edge) for edge in edges)
+    return qc, tuple(pauli(num_qubits, "Z", edge) for edge in edges)
 
 
 def _vqe(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tuple[str, ...]]:
@@ -141,10 +123,10 @@ def _vqe(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tup
             qc.ry(float(rng.uniform(-math.pi / 2, math.pi / 2)), q)
             qc.rz(float(rng.uniform(-math.pi / 2, math.pi / 2)), q)
         if layer < layers:
-            for a, b in _chain(num_qubits):
+            for a, b in chain(num_qubits):
                 qc.cx(a, b)
-    fields = tuple(_pauli(num_qubits, "X", (q,)) for q in range(num_qubits))
-    couplings = tuple(_pauli(num_qubits, "Z", edge) for edge in _chain(num_qubits))
+    fields = tuple(pauli(num_qubits, "X", (q,)) for q in range(num_qubits))
+    couplings = tuple(pauli(num_qubits, "Z", edge) for edge in chain(num_qubits))
     return qc, (*couplings, *fields)
 
 
