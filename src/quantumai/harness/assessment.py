@@ -15,22 +15,29 @@ from typing import Any
 
 import numpy as np
 
-from quantumai.canonical import sha256_hex
-from quantumai.circuits.ideal import ideal_values
+from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.circuits.ideal import ideal_probabilities, ideal_values
 from quantumai.harness.cells import Cell, canonical_text
 from quantumai.harness.estimation import MethodRun, Placed
 from quantumai.harness.plan import MethodWanted
+from quantumai.harness.results import FEATURES, HISTOGRAMS
 from quantumai.mitigation.fidelity import LOW_SIGNAL, polarization_fidelity, rmse
 from quantumai.mitigation.readout import Array
 
 COMPUTING_LIBRARIES = ("numpy", "qiskit", "quantumai")
+_NO_SHAPE = 0.99
+"""An ideal distribution this near to the uniform one has nothing to lose."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Ideal values of a circuit's observables, shape (observables,)."""
+    """Ideal values of a circuit's observables, shape (observables,), and its ideal distribution.
+
+    `probabilities`, shape (2**n,), are of Z readings, bit q of an outcome being logical qubit q.
+    """
 
     values: Array
+    probabilities: Array
 
     @property
     def signal(self) -> float:
@@ -39,13 +46,15 @@ class Truth:
 
 
 def truth_of(placed: Placed) -> Truth:
-    """Compute the ideal values of a circuit's observables by Qiskit's state vector."""
-    return Truth(ideal_values(placed.circuit.circuit, placed.circuit.observables))
+    """Computed from the circuit alone, by Qiskit's state vector."""
+    circuit = placed.circuit.circuit
+    values = ideal_values(circuit, placed.circuit.observables)
+    return Truth(values, ideal_probabilities(circuit))
 
 
 def assessed(cell: Cell, placed: Placed, run: MethodRun, truth: Truth) -> dict[str, Any]:
     """One row of results, without `job_id` and the histograms' place, which the run knows."""
-    outcome, twin = run.outcome, run.twin
+    outcome, twin = run.run.outcome, run.run.twin
     mitigated = outcome.mitigated
     error = rmse(mitigated.values, truth.values)
     return {
@@ -55,7 +64,7 @@ def assessed(cell: Cell, placed: Placed, run: MethodRun, truth: Truth) -> dict[s
         "mitigated_fidelity": polarization_fidelity(mitigated.values, truth.values),
         "runtime_seconds": run.runtime_s,
         "total_shots": outcome.spent.total_shots,
-        "circuits_run": outcome.spent.total_circuits,
+        "circuits_run": outcome.spent.circuits + outcome.spent.calibration_circuits,
         "ideal": truth.values.tolist(),
         "raw": outcome.raw.tolist(),
         "raw_std_errs": outcome.raw_std_errs.tolist(),
@@ -65,18 +74,18 @@ def assessed(cell: Cell, placed: Placed, run: MethodRun, truth: Truth) -> dict[s
         "equal_shot_std_errs": twin.raw_std_errs.tolist(),
         "signal": truth.signal,
         "low_signal": truth.signal < LOW_SIGNAL,
-        **_errors("raw", outcome.raw, outcome.raw_std_errs, truth.values),
-        **_errors("mitigated", mitigated.values, mitigated.std_errs, truth.values),
-        **_errors("equal_shot", twin.raw, twin.raw_std_errs, truth.values),
+        **errors("raw", outcome.raw, outcome.raw_std_errs, truth.values),
+        **errors("mitigated", mitigated.values, mitigated.std_errs, truth.values),
+        **errors("equal_shot", twin.raw, twin.raw_std_errs, truth.values),
         "observed_precision_fidelity": float(np.exp(-error / cell.tolerance)),
+        "hellinger_polarized": _hellinger(placed, run, truth),
         "fallbacks": list(mitigated.fallbacks),
-        "histograms": canonical_text(_histograms(outcome)).encode(),
+        HISTOGRAMS: _histograms(run),
+        FEATURES: None if run.features is None else run.features.ravel().tolist(),
     }
 
 
-def failed(
-    cell: Cell, placed: Placed | None, wanted: MethodWanted, reason: str
-) -> dict[str, Any]:
+def failed(cell: Cell, placed: Placed | None, wanted: MethodWanted, reason: str) -> dict[str, Any]:
     """The row of a method that gave nothing: why, and no values."""
     circuit = {} if placed is None else _circuit(placed)
     return {**_identity(cell, wanted), **circuit, "failure": reason}
@@ -108,13 +117,14 @@ def _circuit(placed: Placed) -> dict[str, Any]:
     return {
         "circuit_id": placed.circuit.circuit_id,
         "family": placed.circuit.family,
-        "calibration_id": placed.calibration_id,
+        "calibration_id": placed.snapshot.snapshot_id,
         "observables": list(placed.circuit.observables),
         "physical_circuit_sha256": sha256_hex(placed.transpiled.circuit.to_qasm().encode()),
     }
 
 
-def _errors(name: str, values: Array, std_errs: Array, ideal: Array) -> Mapping[str, float]:
+def errors(name: str, values: Array, std_errs: Array, ideal: Array) -> Mapping[str, float]:
+    """The three columns that say how far off values are, and how far off they say they are."""
     return {
         f"rmse_{name}": rmse(values, ideal),
         f"mae_{name}": float(np.mean(np.abs(values - ideal))),
@@ -126,3 +136,51 @@ def _errors(name: str, values: Array, std_errs: Array, ideal: Array) -> Mapping[
 def computing_versions() -> str:
     """Versions of the libraries that the figures depend on, as JSON text."""
     return json.dumps({name: metadata.version(name) for name in COMPUTING_LIBRARIES})
+
+
+def _histograms(run: MethodRun) -> bytes:
+    """Counts by basis and noise factor as canonical JSON; the rightmost bit is compact qubit 0."""
+    outcome = run.run.outcome
+    num_qubits = outcome.counts.shape[2].bit_length() - 1
+    return canonical_json(
+        {
+            "noise_factors": outcome.noise_factors.tolist(),
+            "bases": [
+                {"basis": basis, "counts": [_counts(row, num_qubits) for row in rows]}
+                for basis, rows in zip(outcome.bases, outcome.counts, strict=True)
+            ],
+        }
+    )
+
+
+def _counts(row: Any, num_qubits: int) -> dict[str, int]:
+    return {f"{index:0{num_qubits}b}": int(row[index]) for index in np.flatnonzero(row)}
+
+
+def _hellinger(placed: Placed, run: MethodRun, truth: Truth) -> float | None:
+    """Hellinger fidelity of the raw histogram, scaled so that a uniform one gives 0.
+
+    Only where the method leaves a distribution ("none") and the circuit is read in one basis of Z.
+    """
+    outcome = run.run.outcome
+    if run.wanted.name != "none" or len(outcome.bases) != 1 or set(outcome.bases[0]) - set("ZI"):
+        return None
+    read = outcome.counts[0, 0] / outcome.counts[0, 0].sum()
+    ideal = _over_compact(truth.probabilities, placed.transpiled.positions)
+    found, uniform = _overlap(read, ideal), _overlap(np.full(len(ideal), 1 / len(ideal)), ideal)
+    return None if uniform > _NO_SHAPE else max(0.0, (found - uniform) / (1 - uniform))
+
+
+def _overlap(left: Array, right: Array) -> float:
+    return float(np.sqrt(left * right).sum() ** 2)
+
+
+def _over_compact(probabilities: Array, positions: tuple[int, ...]) -> Array:
+    """Outcomes over logical qubits as outcomes over compact ones."""
+    outcomes = np.arange(len(probabilities))
+    moved = np.zeros_like(outcomes)
+    for logical, compact in enumerate(positions):
+        moved |= (outcomes >> logical & 1) << compact
+    result = np.empty_like(probabilities)
+    result[moved] = probabilities
+    return result

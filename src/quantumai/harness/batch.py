@@ -1,8 +1,8 @@
 """A batch of cells to a batch of results, as one pure function.
 
-`run_batch(RecordBatch) -> RecordBatch` knows nothing of files, processes or other batches; a process
-pool calls it here, Spark's `mapInArrow` may. Rows come in the order of the cells, methods in the
-order of the plan; a cell that fails gives rows that say why.
+`run_batch(RecordBatch) -> RecordBatch` knows nothing of files, processes or other batches: a
+process pool calls it here, and Spark's `mapInArrow` may. Rows come in the order of the cells, methods
+in the order of the plan; a cell that fails gives rows that say why.
 """
 
 from __future__ import annotations
@@ -13,34 +13,56 @@ from typing import TYPE_CHECKING, Any
 from quantumai.errors import QuantumAIError
 from quantumai.harness.assessment import Truth, assessed, failed, truth_of
 from quantumai.harness.cells import Cell, read_cells
-from quantumai.harness.estimation import Bench, Placed, place, run_cell
-from quantumai.harness.results import BATCH_SCHEMA
+from quantumai.harness.estimation import Bench, MethodRun, Placed, place, run_cell
+from quantumai.harness.results import batch_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TruthOf = Callable[[Placed], Truth]
+
 
 def run_batch(
-    cells: pa.RecordBatch, *, bench: Bench, truth: Callable[[Placed], Truth] = truth_of
+    cells: pa.RecordBatch, *, bench: Bench, truth_of: TruthOf = truth_of
 ) -> pa.RecordBatch:
-    """Run and assess every cell; columns of `BATCH_SCHEMA`, a row for each cell and method.
+    """Run and assess every cell; columns of `batch_schema`, a row for each cell and method.
 
-    `truth` computes the ideal values, apart: it sees circuits, and no estimate sees what it gives.
+    `truth_of` computes ideal values apart: it sees circuits, and no estimate sees what it gives.
     """
     import pyarrow as pa
 
-    rows = [row for cell, placed in _placed(read_cells(cells), bench) for row in _rows(cell, placed, bench, truth)]
-    return pa.RecordBatch.from_pylist(rows, schema=BATCH_SCHEMA)
+    rows: list[dict[str, Any]] = []
+    truths: dict[str, Truth] = {}
+    for cell, at in _placed(read_cells(cells), bench):
+        runs = at if isinstance(at, str) else _runs(cell, at, bench)
+        if isinstance(at, str) or isinstance(runs, str):
+            placed = None if isinstance(at, str) else at
+            rows += [failed(cell, placed, wanted, str(runs)) for wanted in cell.methods]
+            continue
+        if cell.place_key not in truths:
+            truths[cell.place_key] = truth_of(at)
+        rows += [assessed(cell, at, run, truths[cell.place_key]) for run in runs]
+    return pa.RecordBatch.from_pylist(rows, schema=batch_schema())
 
 
-def _placed(cells: list[Cell], bench: Bench) -> Iterator[tuple[Cell, Placed | QuantumAIError]]:
-    """Cells with their circuits, each built once for all the noises and shots it runs at."""
-    known: dict[tuple[Any, ...], Placed | QuantumAIError] = {}
+def _placed(cells: list[Cell], bench: Bench) -> Iterator[tuple[Cell, Placed | str]]:
+    """Cells with their circuits, each built once for all the noises and shots it runs at.
+
+    What cannot be placed comes with the reason.
+    """
+    known: dict[str, Placed | str] = {}
     for cell in cells:
-        key = cell.circuit_key, cell.calibration_sha256
-        if key not in known:
+        if cell.place_key not in known:
             try:
-                known[key] = place(cell, bench.snapshot(cell))
+                known[cell.place_key] = place(cell, bench.snapshot(cell))
             except QuantumAIError as error:
-                known[key] = error
-        yield cell, known[key]
+                known[cell.place_key] = str(error)
+        yield cell, known[cell.place_key]
+
+
+def _runs(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...] | str:
+    """What all methods gave, or why there is nothing."""
+    try:
+        return run_cell(cell, placed, bench)
+    except QuantumAIError as error:
+        return str(error)

@@ -16,7 +16,7 @@ import msgspec
 
 from quantumai.backends.extra_noise import ExtraNoise
 from quantumai.canonical import canonical_json, sha256_hex
-from quantumai.harness.plan import CircuitGroup, MethodWanted, Plan
+from quantumai.harness.plan import LEARNED_FROM, CircuitGroup, MethodWanted, Plan
 from quantumai.randomness import RootSeed
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ class Cell:
     device_seed: RootSeed
     engine: str
     tolerance: float
+
+    @property
+    def place_key(self) -> str:
+        """Names the circuit on its backend, which cells of several noises and shots share."""
+        parameters = canonical_text(self.parameters)
+        what = (self.variant, self.num_qubits, parameters, self.circuit_seed)
+        return f"{what} on {self.calibration_sha256}"
 
 
 def cell_schema() -> pa.Schema:
@@ -102,7 +109,8 @@ def _cell(row: Mapping[str, Any]) -> Cell:
 def _rows(
     plan: Plan, group: CircuitGroup, calibrations: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
-    methods = canonical_text(plan.methods)
+    # Of training circuits only what models learn from is run.
+    methods = canonical_text((LEARNED_FROM,) if group.split == "train" else plan.methods)
     seeds = range(group.first_seed, group.first_seed + group.count)
     circuits = product(group.choices(), group.num_qubits, seeds)
     places = product(plan.backends_of(group), plan.noises.items(), plan.shots)

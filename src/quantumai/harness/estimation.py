@@ -12,11 +12,14 @@ from quantumai.backends.noise import device_noise
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.families.family import BenchmarkCircuit, benchmark_circuit
 from quantumai.errors import NotFoundError
-from quantumai.execution.run import Outcome, calibrated_confusion, run_methods
+from quantumai.execution.equal_shot import TwinnedRun, run_with_twins
+from quantumai.execution.run import calibrated_confusion
 from quantumai.execution.transpile import TranspiledCircuit, Transpiler
-from quantumai.harness.cells import Cell
-from quantumai.harness.plan import MethodWanted
+from quantumai.harness.cells import Cell, canonical_text
+from quantumai.harness.plan import LEARNED_FROM, MethodWanted
 from quantumai.mitigation.methods import Method
+from quantumai.mitigation.ml_qem.features import RunEvidence, observable_features
+from quantumai.mitigation.readout import Array
 from quantumai.randomness import RootSeed
 
 
@@ -46,25 +49,28 @@ class Placed:
 
     circuit: BenchmarkCircuit
     transpiled: TranspiledCircuit
+    snapshot: CalibrationSnapshot
 
 
 @dataclass(frozen=True)
 class MethodRun:
-    """What one method gave, and its equal-shot twin: the raw values at as many shots in all.
+    """What one method gave, with its equal-shot twin.
+
+    `features` of "rem", shape (observables, features), are what models learn from.
 
     `runtime_s` is the cell's time for simulation and shots in equal parts, and not reproducible.
     """
 
     wanted: MethodWanted
-    outcome: Outcome
-    twin: Outcome
+    run: TwinnedRun
     runtime_s: float
+    features: Array | None = None
 
 
 def place(cell: Cell, snapshot: CalibrationSnapshot) -> Placed:
     """Build a cell's circuit and transpile it. Raises `BadInputError` where it does not fit."""
     circuit = benchmark_circuit(cell.variant, cell.num_qubits, cell.parameters, cell.circuit_seed)
-    return Placed(circuit, Transpiler(circuit.circuit).transpile(snapshot))
+    return Placed(circuit, Transpiler(circuit.circuit).transpile(snapshot), snapshot)
 
 
 def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
@@ -73,12 +79,11 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
     The simulator gets the true channel, the mitigators the calibration. Raises `QuantumAIError`.
     """
     began = time.perf_counter()
-    snapshot, qubits = bench.snapshot(cell), placed.transpiled.physical_qubits
-    methods = [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods]
-    runs = run_methods(
+    snapshot, qubits = placed.snapshot, placed.transpiled.physical_qubits
+    runs = run_with_twins(
         placed.transpiled,
         placed.circuit.observables,
-        methods,
+        [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods],
         cell.shots,
         noise=device_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
         confusion=calibrated_confusion(snapshot, qubits),
@@ -87,13 +92,27 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
     )
     runtime_s = (time.perf_counter() - began) / len(runs)
     return tuple(
-        MethodRun(wanted, run.outcome, run.twin, runtime_s)
+        MethodRun(wanted, run, runtime_s, _features(placed, wanted, run))
         for wanted, run in zip(cell.methods, runs, strict=True)
+    )
+
+
+def _features(placed: Placed, wanted: MethodWanted, run: TwinnedRun) -> Array | None:
+    if wanted != LEARNED_FROM:
+        return None
+    transpiled, outcome = placed.transpiled, run.outcome
+    return observable_features(
+        RunEvidence(
+            transpiled.circuit,
+            tuple(transpiled.place(pauli) for pauli in placed.circuit.observables),
+            device_noise(placed.snapshot, transpiled.physical_qubits),
+            outcome.raw,
+            outcome.mitigated.values,
+            outcome.mitigated.std_errs,
+        )
     )
 
 
 def method_seed(seed: RootSeed, wanted: MethodWanted) -> RootSeed:
     """The root of a method's own draws, whatever other methods the plan has."""
-    from quantumai.harness.cells import canonical_text
-
     return RootSeed.of(f"{seed.text}/{canonical_text(wanted)}")

@@ -60,7 +60,7 @@ def fan_out(
 
 
 def _open(open_function: Callable[[], Callable[[pa.RecordBatch], pa.RecordBatch]]) -> None:
-    global _function  # noqa: PLW0603 - a worker process has one job for its whole life
+    global _function
     _function = open_function()
 
 

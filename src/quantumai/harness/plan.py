@@ -32,6 +32,10 @@ class MethodWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = {}
 
 
+LEARNED_FROM = MethodWanted("rem")
+"""The method whose runs models learn from, and to whose values they add a residual."""
+
+
 class CircuitGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Circuits of one variant: `count` seeds for every size and every choice of parameters.
 
@@ -89,7 +93,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How many circuit x backend x noise x shots the plan has."""
         per_place = len(self.noises) * len(self.shots)
         return per_place * sum(
-            group.count * len(group.num_qubits) * len(group.choices()) * len(self.backends_of(group))
+            group.count
+            * len(group.num_qubits)
+            * len(group.choices())
+            * len(self.backends_of(group))
             for group in self.circuits
         )
 

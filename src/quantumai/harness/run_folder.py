@@ -1,14 +1,14 @@
 """Where a run lies: plain files that appear whole or not at all, so that a run can go on.
 
-    plan.yaml                 the bytes that were given
-    run.json                  what was fixed when the run began: see `RunRecord`
-    calibrations/<sha256>.json
-    cells.parquet             the expanded plan
-    features/part-*.parquet   what models learn from
-    models/                   what they became
-    results/date=<day>/backend_id=<id>/part-*.parquet
-    histograms/part-*.parquet
-    summary.json, report.html
+plan.yaml                 the bytes that were given
+run.json                  what was fixed when the run began: see `RunRecord`
+calibrations/<sha256>.json
+cells.parquet             the expanded plan
+features/part-*.parquet   what models learn from
+models/                   what they became
+results/date=<day>/backend_id=<id>/part-*.parquet
+histograms/part-*.parquet
+summary.json, report.html
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+"""`qai em`: the error-mitigation harness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantumai.cli.options import AsJson, group
+from quantumai.cli.terminal import note, show, show_json, table
+from quantumai.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quantumai.harness.run import Progress
+
+app = group("Measure error-mitigation methods against the truth, reproducibly.")
+
+
+@app.command("run")
+def run(
+    plan: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A packaged plan, or a YAML file.")
+    ] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run a plan: every method on every circuit, backend and noise; prints the run's id."""
+    _require_arrow()
+    from quantumai.harness.fan_out import available_workers
+    from quantumai.services.em_runs import find_run, go_on, start_run
+    from quantumai.services.wiring import home_root, open_home
+
+    if bool(plan) == bool(resume):
+        raise BadInputError("which plan?", hint="--plan NAME, or --resume RUN")
+    if resume:
+        begun = find_run(home_root(), resume)
+    else:
+        with open_home() as home:
+            begun = start_run(home, plan)
+    if not as_json:
+        note(f"run {begun.path.name}")
+    go_on(begun, workers or available_workers(), _bar())
+    if as_json:
+        show_json({"run": begun.path.name, "folder": str(begun.path)})
+    else:
+        show(begun.path.name)
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """All runs of this home, oldest first."""
+    from quantumai.services.em_runs import list_runs
+    from quantumai.services.wiring import home_root
+
+    records = [found.record() for found in list_runs(home_root())]
+    if as_json:
+        show_json([{"run": r.run_id, "plan": r.plan_name, "created": r.created_at} for r in records])
+        return
+    rows = [(r.run_id, r.plan_name, r.created_at) for r in records]
+    for line in table(("run", "plan", "created"), rows):
+        show(line)
+
+
+def _bar() -> Callable[[Progress], None]:
+    """Shows how far a run is, and how long it will still take, a few times a minute."""
+    import time
+
+    began = time.monotonic()
+    last = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < 2 and progress.done < progress.total:
+            return
+        last = now
+        made, left = progress.done - progress.ready, progress.total - progress.done
+        eta = f", {(now - began) / made * left:.0f} s left" if made and left else ""
+        width = 30 * progress.done // max(progress.total, 1)
+        bar = "#" * width + "." * (30 - width)
+        note(f"[{bar}] {progress.done} of {progress.total} cells{eta}")
+
+    return tell
+
+
+def _require_arrow() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise BadInputError(
+            "the harness is not installed: pyarrow is missing",
+            hint="pip install 'quantumai[harness]'",
+        )

@@ -1,0 +1,90 @@
+"""Runs of the EM harness in a home: started, gone on with, found again.
+
+A run lies in `QAI_HOME/em-runs/<run id>`; its backends and calibrations are those of the home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from uuid import uuid4
+
+from quantumai.bounded_reading import shown_path
+from quantumai.errors import BadInputError, NotFoundError
+from quantumai.harness.cells import expand
+from quantumai.harness.estimation import Bench
+from quantumai.harness.plan import Plan, load_plan
+from quantumai.harness.run import Progress, carry_out
+from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
+from quantumai.mitigation.entry_points import make_method
+from quantumai.services.wiring import Home, open_simulator, utc_now
+
+FOLDER = "em-runs"
+_LIBRARIES = ("numpy", "pyarrow", "qiskit")
+
+
+def start_run(home: Home, plan_name: str) -> RunFolder:
+    """A new run of a plan: a packaged one by name, or a file. Raises `BadInputError`."""
+    plan, data = load_plan(plan_name)
+    fleet = {member.entry.backend_id: member for member in home.fleet()}
+    if missing := sorted(set(plan.backends) - fleet.keys()):
+        raise BadInputError(
+            f"the plan names an unknown backend {missing[0]!r}", hint="`qai backends list`"
+        )
+    _check_methods(plan)
+    used = {name: fleet[name] for name in plan.backends}
+    calibrations = {name: member.snapshot_sha256 for name, member in used.items()}
+    now = utc_now()
+    run_id = f"{plan.name}-{now.strftime('%Y%m%dT%H%M%S')}-{uuid4().hex[:6]}"
+    record = RunRecord(
+        schema_version=1,
+        run_id=run_id,
+        plan_name=plan.name,
+        created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        date=now.strftime("%Y-%m-%d"),
+        job_ids={name: str(uuid4()) for name in plan.backends},
+        calibrations=calibrations,
+        versions={name: metadata.version(name) for name in _LIBRARIES},
+    )
+    snapshots = {member.snapshot_sha256: member.snapshot for member in used.values()}
+    path = home.root / FOLDER / run_id
+    return RunFolder.create(path, data, record, snapshots, expand(plan, calibrations))
+
+
+def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) -> None:
+    """Run what is not there yet of a run."""
+    carry_out(run, partial(open_bench, run.path), workers=workers, progress=progress)
+
+
+def find_run(root: Path, name: str) -> RunFolder:
+    """A run by its folder, its id, or the beginning of one. Raises `NotFoundError`."""
+    direct = Path(name)
+    if (direct / RECORD).is_file():
+        return RunFolder(direct)
+    found = [run for run in list_runs(root) if run.path.name.startswith(name)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise NotFoundError(
+            f"{what} of the harness named {shown_path(name)!r}", hint="`qai em list` shows them"
+        )
+    return found[0]
+
+
+def list_runs(root: Path) -> list[RunFolder]:
+    """All runs of a home, oldest first."""
+    records = sorted((root / FOLDER).glob(f"*/{RECORD}"))
+    runs = [RunFolder(path.parent) for path in records]
+    return sorted(runs, key=lambda run: run.record().created_at)
+
+
+def open_bench(folder: Path) -> Bench:
+    """What a worker needs for the batches of the run in `folder`."""
+    return Bench(RunFolder(folder).snapshots(), open_simulator, make_method)
+
+
+def _check_methods(plan: Plan) -> None:
+    for wanted in plan.methods:
+        make_method(wanted.name, wanted.parameters)
+    open_simulator(plan.engine)
