@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantumai.backends.idling import IDLE, ZZ, scheduled
 from quantumai.backends.noise import DeviceNoise, GateNoise
-from quantumai.backends.physical_circuit import PhysicalCircuit, measurement_rotations
+from quantumai.backends.physical_circuit import (
+    TURNS_ABOUT,
+    NativeGate,
+    PhysicalCircuit,
+)
 from quantumai.backends.simulator import normalised, require_folds
 from quantumai.errors import BadInputError
 
@@ -55,12 +60,16 @@ def noisy_circuit(
 
     noisy = QuantumCircuit(circuit.num_qubits)
     channels = _Channels(noise)
-    remaining = iter(folds)
-    for gate in (*circuit.gates, *measurement_rotations(basis)):
-        arguments = (gate.angle, *gate.qubits) if gate.name == "rz" else gate.qubits
+    gates, counts = scheduled(circuit, basis, noise, folds)
+    remaining = iter(counts)
+    for gate in gates:
+        if gate.name == IDLE:
+            noisy.append(channels.waiting(gate), gate.qubits)
+            continue
         for _ in range(next(remaining) if len(gate.qubits) == 2 else 1):
-            getattr(noisy, gate.name)(*arguments)
-            if gate.name != "rz":
+            _append(noisy, gate)
+            _over_rotate(noisy, gate, noise)
+            if gate.name not in ("rz", ZZ):
                 noisy.append(channels.after(gate.qubits), gate.qubits)
     for qubit in range(circuit.num_qubits):
         errors = noise.prob_meas1_prep0[qubit], noise.prob_meas0_prep1[qubit]
@@ -69,12 +78,38 @@ def noisy_circuit(
     return noisy
 
 
+def _append(circuit: QuantumCircuit, gate: NativeGate) -> None:
+    if gate.name == ZZ:
+        circuit.rzz(gate.angle, *gate.qubits)
+    elif gate.name == "rz":
+        circuit.rz(gate.angle, *gate.qubits)
+    else:
+        getattr(circuit, gate.name)(*gate.qubits)
+
+
+def _over_rotate(circuit: QuantumCircuit, gate: NativeGate, noise: DeviceNoise) -> None:
+    if gate.name not in TURNS_ABOUT:
+        return
+    first, second = gate.qubits
+    angle = noise.over_rotation_rad.get((first, second), 0.0)
+    if angle:
+        turn = circuit.rzz if TURNS_ABOUT[gate.name] == "ZZ" else circuit.rzx
+        turn(angle, first, second)
+
+
 class _Channels:
     """One Aer error per set of qubits, built once."""
 
     def __init__(self, noise: DeviceNoise) -> None:
         self._noise = noise
         self._built: dict[tuple[int, ...], Any] = {}
+
+    def waiting(self, gate: NativeGate) -> Any:
+        """Aer's thermal relaxation of a qubit that waits."""
+        from qiskit_aer.noise import thermal_relaxation_error
+
+        noise = self._noise.one_qubit[gate.qubits[0]]
+        return thermal_relaxation_error(noise.t1_s[0], noise.t2_s[0], gate.angle).to_instruction()
 
     def after(self, qubits: tuple[int, ...]) -> Any:
         """The channel that follows a gate on `qubits`."""

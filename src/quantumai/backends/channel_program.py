@@ -16,14 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantumai.backends.gate_fusion import Block, FusedCircuit, fuse
+from quantumai.backends.idling import IDLE, ZZ, scheduled
 from quantumai.backends.noise import DeviceNoise, GateNoise
 from quantumai.backends.pauli_transfer import (
     Matrix,
     ideal_transfer,
     noise_transfer,
     readout_to_probabilities,
+    relaxation_transfer,
+    turn_transfer,
 )
 from quantumai.backends.physical_circuit import (
+    TURNS_ABOUT,
     NativeGate,
     PhysicalCircuit,
     measurement_rotations,
@@ -51,8 +55,15 @@ class ChannelProgram:
 def compile_program(
     circuit: PhysicalCircuit, noise: DeviceNoise, basis: str, folds: NDArray[np.int64]
 ) -> ChannelProgram:
-    """Compile the noisy circuit, read out in `basis`, for all rows of `folds` at once."""
-    gates = (*circuit.gates, *measurement_rotations(basis))
+    """Compile the noisy circuit, read out in `basis`, for all rows of `folds` at once.
+
+    Where waiting counts it depends on the folds, so then there may be one row only.
+    """
+    gates: tuple[NativeGate, ...] = (*circuit.gates, *measurement_rotations(basis))
+    if noise.idle is not None:
+        (row,) = folds.tolist()
+        gates, counts = scheduled(circuit, basis, noise, row)
+        folds = np.array([counts], dtype=np.int64)
     fused = fuse(gates, circuit.num_qubits, _NoisyGates(noise), folds)
     errors = zip(noise.prob_meas1_prep0, noise.prob_meas0_prep1, strict=True)
     readouts = [
@@ -100,24 +111,34 @@ class _NoisyGates:
 
     def one_qubit(self, gate: NativeGate) -> Matrix:
         """See `GateMatrices.one_qubit`."""
+        noise = self._noise.one_qubit[gate.qubits[0]]
+        if gate.name == IDLE:
+            return relaxation_transfer(noise.t1_s[0], noise.t2_s[0], gate.angle)
         key = (gate.name, gate.qubits[0])
         if key not in self._one_qubit:
-            self._one_qubit[key] = _noisy_power(gate.name, self._noise.one_qubit[key[1]], 1)
+            self._one_qubit[key] = _noisy_power(gate.name, noise, 1)
         return self._one_qubit[key]
 
     def folded(self, gate: NativeGate, folds: tuple[int, ...]) -> NDArray[np.float64]:
         """See `GateMatrices.folded`: odd powers of the noisy gate."""
+        if gate.name == ZZ:
+            return turn_transfer("ZZ", gate.angle)[None]
         key = (gate.name, gate.qubits, folds)
         if key not in self._folded:
             first, second = gate.qubits
             noise = self._noise.two_qubit[first, second]
-            self._folded[key] = np.stack([_noisy_power(gate.name, noise, f) for f in folds])
+            angle = self._noise.over_rotation_rad.get((first, second), 0.0)
+            powers = [_noisy_power(gate.name, noise, f, angle) for f in folds]
+            self._folded[key] = np.stack(powers)
         return self._folded[key]
 
 
 @lru_cache(maxsize=4096)
-def _noisy_power(name: str, noise: GateNoise, power: int) -> Matrix:
+def _noisy_power(name: str, noise: GateNoise, power: int, over_rotation_rad: float = 0.0) -> Matrix:
     """Matrix of a noisy gate run `power` times; kept, 2 KiB each, for the device's next circuit."""
-    matrix = np.linalg.matrix_power(noise_transfer(noise) @ ideal_transfer(name), power)
+    gate = ideal_transfer(name)
+    if over_rotation_rad:
+        gate = turn_transfer(TURNS_ABOUT[name], over_rotation_rad) @ gate
+    matrix = np.linalg.matrix_power(noise_transfer(noise) @ gate, power)
     matrix.flags.writeable = False
     return matrix

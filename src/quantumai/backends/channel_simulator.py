@@ -37,8 +37,10 @@ class ChannelSimulator:
     ) -> NDArray[np.float64]:
         """See `Simulator.probabilities`."""
         require_folds(circuit, folds)
-        state = _State(compile_program(circuit, noise, basis, folds))
-        return normalised(state.run())
+        if noise.idle is None:
+            return normalised(_State(compile_program(circuit, noise, basis, folds)).run())
+        rows = [_State(compile_program(circuit, noise, basis, row[None])).run() for row in folds]
+        return normalised(np.concatenate(rows))
 
 
 class _State:

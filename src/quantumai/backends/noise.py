@@ -3,14 +3,13 @@
 Each gate is followed by relaxation over its length (T1, T2 of its qubits) and then by
 depolarising of such strength that the average gate infidelity is the reported error. Where
 relaxation alone is already worse than the report, no depolarising is added. Readout errors are
-asymmetric and independent per qubit. Idle relaxation, crosstalk and coherent errors are not in
-a calibration and not here.
+asymmetric and independent per qubit. What a calibration does not tell of comes from `extra_noise`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import expm1, log1p
 
 from quantumai.backends.calibration import CalibrationSnapshot
@@ -36,13 +35,29 @@ class GateNoise:
 
 
 @dataclass(frozen=True)
+class IdleNoise:
+    """What waiting does; `neighbours` are coupled pairs of compact qubits, the lower one first."""
+
+    relaxes: bool
+    zz_crosstalk_hz: float
+    neighbours: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class DeviceNoise:
-    """Noise of compact qubits 0..n-1; index q of each tuple is compact qubit q."""
+    """Noise of compact qubits 0..n-1; index q of each tuple is compact qubit q.
+
+    `over_rotation_rad` turns each two-qubit gate too far about its own axis, right after the gate
+    and before its noise; every one of the gates that folding adds is turned alike, as the inverse
+    of a self-inverse gate is the same pulse.
+    """
 
     one_qubit: tuple[GateNoise, ...]
     two_qubit: Mapping[tuple[int, int], GateNoise]
     prob_meas1_prep0: tuple[float, ...]
     prob_meas0_prep1: tuple[float, ...]
+    over_rotation_rad: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    idle: IdleNoise | None = None
 
     @property
     def num_qubits(self) -> int:

@@ -33,10 +33,7 @@ _UNITARIES: dict[str, NDArray[Any]] = {
 @cache
 def ideal_transfer(name: str) -> Matrix:
     """Noiseless matrix of a native gate without an angle, 4 x 4 or 16 x 16."""
-    unitary = _UNITARIES[name]
-    paulis = _PAULIS if len(unitary) == 2 else two_qubit_paulis()
-    moved = unitary @ paulis @ unitary.conj().T
-    transfer: Matrix = np.einsum("iab,jba->ij", paulis, moved).real / len(unitary)
+    transfer = _transfer(_UNITARIES[name])
     transfer.flags.writeable = False
     return transfer
 
@@ -49,6 +46,20 @@ def rz_transfers(angles: Sequence[float]) -> NDArray[np.float64]:
     transfers[:, 2, 1] = np.sin(angles)
     transfers[:, 1, 2] = -transfers[:, 2, 1]
     return transfers
+
+
+def turn_transfer(axis: str, angle: float) -> Matrix:
+    """Matrix of exp(-i angle/2 P) for a two-qubit Pauli P, such as "ZX": Z on the first qubit."""
+    generator = np.kron(*(_PAULIS["IXYZ".index(letter)] for letter in axis))
+    unitary = np.cos(angle / 2) * np.eye(4) - 1j * np.sin(angle / 2) * generator
+    return _transfer(unitary)
+
+
+def _transfer(unitary: NDArray[Any]) -> Matrix:
+    paulis = _PAULIS if len(unitary) == 2 else two_qubit_paulis()
+    moved = unitary @ paulis @ unitary.conj().T
+    transfer: Matrix = np.einsum("iab,jba->ij", paulis, moved).real / len(unitary)
+    return transfer
 
 
 def two_qubit_paulis() -> NDArray[Any]:

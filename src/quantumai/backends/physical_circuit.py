@@ -15,6 +15,8 @@ from quantumai.errors import BadInputError
 
 ONE_QUBIT_GATES = ("rz", "sx", "x")
 TWO_QUBIT_GATES = ("cx", "cz", "ecr")
+TURNS_ABOUT = {"cx": "ZX", "ecr": "ZX", "cz": "ZZ"}
+"""The axis of the interaction that makes each gate, first qubit first."""
 
 # qelib1.inc as published has neither sx nor ecr; both definitions hold up to a global phase.
 _HEADER = (

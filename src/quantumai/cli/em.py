@@ -61,7 +61,9 @@ def list_all(as_json: AsJson = False) -> None:
 
     records = [found.record() for found in list_runs(home_root())]
     if as_json:
-        show_json([{"run": r.run_id, "plan": r.plan_name, "created": r.created_at} for r in records])
+        show_json(
+            [{"run": r.run_id, "plan": r.plan_name, "created": r.created_at} for r in records]
+        )
         return
     rows = [(r.run_id, r.plan_name, r.created_at) for r in records]
     for line in table(("run", "plan", "created"), rows):

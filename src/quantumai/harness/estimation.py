@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantumai.backends.calibration import CalibrationSnapshot
+from quantumai.backends.extra_noise import true_noise
 from quantumai.backends.noise import device_noise
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.families.family import BenchmarkCircuit, benchmark_circuit
@@ -85,7 +86,7 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
         placed.circuit.observables,
         [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods],
         cell.shots,
-        noise=device_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
+        noise=true_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
         confusion=calibrated_confusion(snapshot, qubits),
         simulator=bench.open_simulator(cell.engine),
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],

@@ -51,7 +51,7 @@ def carry_out(
     progress: Callable[[Progress], None],
 ) -> None:
     """Run every batch that is not there yet. `open_bench` is called in each worker."""
-    cells = run.read_table(CELLS)
+    cells = run.table(CELLS)
     batches = list(_batches(run, cells))
     todo = [batch for batch in batches if not run.has(batch.results)]
     total, ready = cells.num_rows, cells.num_rows - sum(batch.length for batch in todo)

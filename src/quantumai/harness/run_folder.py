@@ -119,6 +119,13 @@ class RunFolder:
         pq.write_table(table, sink, compression="zstd")
         self.write(name, bytes(sink.getvalue()))
 
+    def table(self, name: str) -> pa.Table:
+        """One table that has to be there. Raises `ArtefactError`."""
+        found = self.read_table(name)
+        if found is None:
+            raise ArtefactError(f"{name} of the run is gone")
+        return found
+
     def read_table(self, pattern: str) -> pa.Table | None:
         """All files of a pattern as one table, in the order of their names; None without any."""
         import pyarrow as pa
