@@ -1,8 +1,8 @@
 """A batch of cells to a batch of results, as one pure function.
 
 `run_batch(RecordBatch) -> RecordBatch` knows nothing of files, processes or other batches: a
-process pool calls it here, and Spark's `mapInArrow` may. Rows come in the order of the cells, methods
-in the order of the plan; a cell that fails gives rows that say why.
+process pool calls it here, and Spark's `mapInArrow` may. Rows come in the order of the cells,
+methods in the order of the plan; a cell that fails gives rows that say why.
 """
 
 from __future__ import annotations
