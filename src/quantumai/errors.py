@@ -104,6 +104,28 @@ class UnreachableError(QuantumAIError):
     retryable = True
 
 
+class VendorError(QuantumAIError):
+    """A quantum vendor refused what was asked of it, or lost it; asking again does not help."""
+
+    code = "vendor"
+
+
+class VendorUnavailableError(VendorError):
+    """A quantum vendor does not answer now, or a job of it has not ended in time.
+
+    `retry_after_s` says when to ask again, where the vendor said so. A submission that fails with
+    it may have been accepted: submit again under the same key, never under a new one.
+    """
+
+    code = "vendor-unavailable"
+    exit_code = 13
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "try again later")
+        self.retry_after_s = retry_after_s
+
+
 class InsecureRefusedError(QuantumAIError):
     """An insecure stand-in was asked to work with QAI_ENV=production."""
 

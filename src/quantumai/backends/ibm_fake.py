@@ -27,7 +27,7 @@ from quantumai.errors import BadInputError
 
 T = TypeVar("T")
 
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12}
+SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12}
 _DEVICE = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -43,7 +43,9 @@ class _Gate(msgspec.Struct):
     parameters: tuple[_Parameter, ...] = ()
 
 
-class _Properties(msgspec.Struct):
+class Properties(msgspec.Struct):
+    """What we read of a device's properties as IBM publishes them, in the units they name."""
+
     last_update_date: str
     qubits: tuple[tuple[_Parameter, ...], ...]
     gates: tuple[_Gate, ...]
@@ -67,7 +69,7 @@ def read_snapshot(device: str) -> CalibrationSnapshot:
     """
     folder = _folder(device)
     configuration = _read(folder / f"conf_{device}.json", _Configuration)
-    properties = _read(folder / f"props_{device}.json", _Properties)
+    properties = _read(folder / f"props_{device}.json", Properties)
     return snapshot_of(backend_id_of(device), configuration.basis_gates, properties)
 
 
@@ -79,7 +81,7 @@ def devices() -> tuple[str, ...]:
 
 
 def snapshot_of(
-    backend_id: str, basis_gates: Iterable[str], properties: _Properties
+    backend_id: str, basis_gates: Iterable[str], properties: Properties
 ) -> CalibrationSnapshot:
     """Turn IBM's properties (times in the units they name) into a repaired snapshot."""
     two_qubit_gate = _two_qubit_gate(backend_id, basis_gates)
@@ -155,9 +157,9 @@ def _number(parameter: _Parameter | None) -> float | None:
 def _seconds(parameter: _Parameter | None) -> float | None:
     """The value in seconds; None also for a unit that is not a time, which must not be guessed."""
     value = _number(parameter)
-    if parameter is None or value is None or parameter.unit not in _SECONDS:
+    if parameter is None or value is None or parameter.unit not in SECONDS_PER_UNIT:
         return None
-    return value * _SECONDS[parameter.unit]
+    return value * SECONDS_PER_UNIT[parameter.unit]
 
 
 def _two_qubit_gate(backend_id: str, basis_gates: Iterable[str]) -> str:

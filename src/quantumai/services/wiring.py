@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from quantumai.bounded_reading import read_bounded
-from quantumai.errors import BadInputError, KeyUnavailableError, StorageError
+from quantumai.errors import (
+    BadInputError,
+    InsecureRefusedError,
+    KeyUnavailableError,
+    StorageError,
+)
 from quantumai.services.home_objects import read_home_objects
 from quantumai.services.whole_home import require_database, require_same_protection
 from quantumai.storage.file_lease import FileLease
@@ -28,7 +33,10 @@ from quantumai.storage.run_locks import RunLocks
 from quantumai.storage.sql_database import SqlDatabase, open_database
 
 if TYPE_CHECKING:
+    from quantumai.backends.calibration import CalibrationSnapshot
     from quantumai.backends.simulator import Simulator
+    from quantumai.backends.vendor import VendorBackend
+    from quantumai.backends.vendor_entry import VendorEntry
     from quantumai.jobs.desk import Desk
     from quantumai.keys.management.kms import Kms
     from quantumai.keys.providers.pkcs11 import Pkcs11Keys
@@ -276,6 +284,66 @@ def open_simulator(engine: str) -> Simulator:
 
         return ChannelSimulator()
     raise BadInputError(f"unknown engine {engine!r}")
+
+
+def open_vendor(
+    entry: VendorEntry,
+    environment: Mapping[str, str] | None = None,
+    calibration: CalibrationSnapshot | None = None,
+) -> VendorBackend:
+    """The adapter for a vendor's backend; what needs credentials takes them from the environment.
+
+    `calibration` is what Braket's local simulator and the mock imitate. A real device is asked for
+    over the network at once (IBM) or at the first call (Braket).
+    """
+    settings = os.environ if environment is None else environment
+    if entry.vendor == "ibm":
+        return _open_ibm(entry, settings)
+    if entry.vendor == "braket" and entry.device.startswith("arn:aws:braket:"):
+        from quantumai.backends.braket.device import BraketDevice, connect
+
+        return BraketDevice(entry, *connect(entry.device))
+    if calibration is None:
+        raise BadInputError(
+            f"backend {entry.backend_id}: {entry.device!r} imitates a device, and none is given",
+            hint="give a calibration snapshot, or an ARN of Amazon Braket as device",
+        )
+    if entry.vendor == "braket":
+        from quantumai.backends.braket.local import braket_local
+
+        return braket_local(entry.backend_id, calibration, utc_now)
+    return _open_mock(entry, settings, calibration)
+
+
+def _open_ibm(entry: VendorEntry, settings: Mapping[str, str]) -> VendorBackend:
+    from quantumai.backends.ibm.local import PREFIX, ibm_local
+
+    if entry.device.startswith(PREFIX):
+        return ibm_local(entry.backend_id, entry.device, utc_now)
+    from quantumai.backends.credentials import Scrubber, Secret, read_secret
+    from quantumai.backends.ibm.device import IbmDevice, connect
+
+    given = Secret(settings.get("QISKIT_IBM_TOKEN", ""))
+    token = read_secret(given, settings.get("QAI_IBM_TOKEN_FILE"), "the token of IBM Quantum")
+    if token is None:
+        raise BadInputError(
+            f"backend {entry.backend_id} needs a token of IBM Quantum",
+            hint="set QISKIT_IBM_TOKEN, or QAI_IBM_TOKEN_FILE to a file with it",
+        )
+    service = connect(token, settings.get("QISKIT_IBM_INSTANCE"))
+    return IbmDevice(entry.backend_id, entry.device, service, entry.prices, Scrubber([token]))
+
+
+def _open_mock(
+    entry: VendorEntry, settings: Mapping[str, str], calibration: CalibrationSnapshot
+) -> VendorBackend:
+    from quantumai.backends.mock.vendor import MockVendor
+    from quantumai.randomness import RootSeed
+
+    if settings.get("QAI_ENV") == "production":
+        raise InsecureRefusedError("a mock vendor makes its results up: not in production")
+    seed = RootSeed.of(entry.backend_id)
+    return MockVendor(entry.backend_id, [calibration], open_simulator("channel"), utc_now, seed)
 
 
 def utc_now() -> datetime:

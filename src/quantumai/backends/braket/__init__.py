@@ -1,0 +1,1 @@
+"""Amazon Braket: devices and managed simulators by ARN, and its local simulator."""

@@ -1,0 +1,1 @@
+"""A scripted vendor, with all that goes wrong at real ones."""
