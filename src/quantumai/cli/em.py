@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantumai.cli.options import AsJson, group
+from quantumai.cli.output_file import require_writable, write_file
 from quantumai.cli.terminal import note, show, show_json, table
 from quantumai.errors import BadInputError
 
@@ -29,16 +31,24 @@ def run(
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")
     ] = 0,
+    crypto_mode: Annotated[
+        str, typer.Option(metavar="MODE", help="The crypto mode to seal in.")
+    ] = "pqc-required",
     as_json: AsJson = False,
 ) -> None:
-    """Run a plan: every method on every circuit, backend and noise; prints the run's id."""
+    """Run a plan: every method on every circuit, backend and noise; prints the run's id.
+
+    What was finished is never run again. At the end each backend's part is sealed as a job.
+    """
     _require_arrow()
+    from quantumai.crypto_mode import CryptoMode
     from quantumai.harness.fan_out import available_workers
-    from quantumai.services.em_runs import find_run, go_on, start_run
+    from quantumai.services.em_runs import find_run, go_on, seal_run, start_run
     from quantumai.services.wiring import home_root, open_home
 
     if bool(plan) == bool(resume):
         raise BadInputError("which plan?", hint="--plan NAME, or --resume RUN")
+    CryptoMode.parse(crypto_mode)
     if resume:
         begun = find_run(home_root(), resume)
     else:
@@ -47,10 +57,39 @@ def run(
     if not as_json:
         note(f"run {begun.path.name}")
     go_on(begun, workers or available_workers(), _bar())
+    with open_home() as home:
+        jobs = seal_run(home, begun, crypto_mode)
     if as_json:
-        show_json({"run": begun.path.name, "folder": str(begun.path)})
+        show_json({"run": begun.path.name, "folder": str(begun.path), "jobs": jobs})
     else:
         show(begun.path.name)
+
+
+@app.command("report")
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the page goes. Default: beside the run's files."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit a run for leaks, then write its summary and a page with pictures."""
+    _require_arrow()
+    from quantumai.cli.em_page import em_page
+    from quantumai.services.em_runs import find_run, summarise_run
+    from quantumai.services.wiring import home_root
+
+    found = find_run(home_root(), run)
+    target = out or found.path / "report.html"
+    require_writable(target, "the report")
+    summary = summarise_run(found)
+    title = f"Error mitigation: {found.record().plan_name}"
+    write_file(target, em_page(summary, title).encode(), "the report")
+    if as_json:
+        show_json(summary)
+    else:
+        show(str(target))
 
 
 @app.command("list")

@@ -64,6 +64,11 @@ def carry_out(
         progress(Progress(done, ready, total))
 
 
+def missing_batches(run: RunFolder) -> int:
+    """How many batches of a run are not there yet."""
+    return sum(not run.has(batch.results) for batch in _batches(run, run.table(CELLS)))
+
+
 def _opened(open_bench: Callable[[], Bench]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     return partial(run_batch, bench=open_bench())
 

@@ -120,7 +120,7 @@ class RunFolder:
         self.write(name, bytes(sink.getvalue()))
 
     def table(self, name: str) -> pa.Table:
-        """One table that has to be there. Raises `ArtefactError`."""
+        """The table of a name or pattern, which has to be there. Raises `ArtefactError`."""
         found = self.read_table(name)
         if found is None:
             raise ArtefactError(f"{name} of the run is gone")

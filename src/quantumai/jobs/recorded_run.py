@@ -50,12 +50,12 @@ class RecordedRun:
     tenant: str = "local"
 
 
-def seal_recorded_run(desk: Desk, run: RecordedRun) -> str:
-    """Store, sign, log and verify a recorded run; returns its job id.
+def seal_recorded_run(desk: Desk, run: RecordedRun, job_id: str = "") -> str:
+    """Store, sign, log and verify a recorded run; returns its job id, by default a new one.
 
     A failure is written down as a failed job and raised: nothing of it is believed then.
     """
-    job_id = desk.new_id()
+    job_id = job_id or desk.new_id()
     # Keys that refuse to work must leave no job behind.
     desk.open_sealer()
     desk.job_objects(run.tenant, job_id).make_ready()

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from quantumai.bounded_reading import shown_path
-from quantumai.errors import BadInputError, NotFoundError
+from quantumai.canonical import canonical_json
+from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import BadInputError, ConflictError, NotFoundError
 from quantumai.harness.cells import expand
 from quantumai.harness.estimation import Bench
-from quantumai.harness.plan import Plan, load_plan
-from quantumai.harness.run import Progress, carry_out
+from quantumai.harness.plan import Plan, load_plan, parse_plan
+from quantumai.harness.run import Progress, carry_out, missing_batches
 from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
 from quantumai.mitigation.entry_points import make_method
 from quantumai.services.wiring import Home, open_simulator, utc_now
@@ -54,8 +57,39 @@ def start_run(home: Home, plan_name: str) -> RunFolder:
 
 
 def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) -> None:
-    """Run what is not there yet of a run."""
+    """Run what is not there yet of a run, then learn from it where its plan says so."""
     carry_out(run, partial(open_bench, run.path), workers=workers, progress=progress)
+    plan = parse_plan(run.plan(), "the run's plan")
+    if plan.learning is not None:
+        from quantumai.harness.ml_qem.learning import learn
+
+        learn(run, plan)
+
+
+def seal_run(home: Home, run: RunFolder, crypto_mode: str) -> dict[str, str]:
+    """Sign and log a finished run; the job of each backend."""
+    from quantumai.jobs.em_sealing import seal_em_run
+
+    plan = parse_plan(run.plan(), "the run's plan")
+    return seal_em_run(home.desk(), run, CryptoMode.parse(crypto_mode), plan.seed)
+
+
+def summarise_run(run: RunFolder) -> dict[str, Any]:
+    """Write `summary.json` of a finished run and return it.
+
+    Raises `ConflictError` for a run that is not finished, `LeakageError` where the audit finds one.
+    """
+    from quantumai.harness.report_tables import summarise
+
+    left = missing_batches(run)
+    if left:
+        raise ConflictError(
+            f"{left} batches of run {run.path.name} are missing",
+            hint=f"`qai em run --resume {run.path.name}` runs them",
+        )
+    summary = summarise(run.table("results/**/*.parquet"), run.read_table("features/*.parquet"))
+    run.write("summary.json", canonical_json(summary))
+    return summary
 
 
 def find_run(root: Path, name: str) -> RunFolder:

@@ -1,0 +1,68 @@
+"""The learning step of a run: models from its training cells, and their rows on its test cells.
+
+Each noise has models of its own; nothing learned under one is measured under another. Like batches,
+models and rows are files that appear whole, so an interrupted run goes on here too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from quantumai.harness.ml_qem.controls import CONTROLS, control_values
+from quantumai.harness.ml_qem.export import model_files
+from quantumai.harness.ml_qem.learned_results import control_rows, learned_rows
+from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
+from quantumai.harness.ml_qem.training import train
+from quantumai.harness.plan import Plan
+from quantumai.harness.run_folder import RunFolder
+from quantumai.mitigation.ml_qem.onnx_model import CARD, open_model
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CONTROLLED = "rf"
+
+
+def learn(run: RunFolder, plan: Plan) -> None:
+    """Train what the plan asks for and write models and rows. Raises `BadInputError`."""
+    if plan.learning is None:
+        return
+    results = run.read_table("results/**/part-*.parquet")
+    features = run.read_table("features/*.parquet")
+    for noise in plan.noises:
+        name = f"learned-{noise}.parquet"
+        if list(run.path.glob(f"results/**/{name}")):
+            continue
+        training = learning_rows(results, features, noise, "train")
+        test = learning_rows(results, features, noise, "test")
+        tables = list(_tables(run, plan, noise, training, test))
+        _write(run, name, tables)
+
+
+def _tables(
+    run: RunFolder, plan: Plan, noise: str, training: LearningRows, test: LearningRows
+) -> Iterator[pa.Table]:
+    for variant in plan.learning.variants if plan.learning else ():
+        folder = f"models/{noise}-{variant}"
+        if not run.has(f"{folder}/{CARD}"):
+            began_s = time.process_time()
+            model = train(training, variant)
+            cpu_s = round(time.process_time() - began_s, 3)
+            for name, data in model_files(model, training, noise, cpu_s).items():
+                run.write(f"{folder}/{name}", data)
+        yield learned_rows(test, open_model(run.path / folder))
+    for control in CONTROLS if plan.learning and plan.learning.controls else ():
+        values = control_values(control, training, test)
+        yield control_rows(test, _CONTROLLED, control, values)
+
+
+def _write(run: RunFolder, name: str, tables: list[pa.Table]) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table, record = pa.concat_tables(tables), run.record()
+    for backend in sorted(set(table.column("backend_id").to_pylist())):
+        mine = table.filter(pc.equal(table.column("backend_id"), backend))
+        run.write_table(f"results/date={record.date}/backend_id={backend}/{name}", mine)

@@ -1,0 +1,105 @@
+"""Training one model: the residual of an observable, ideal minus REM value, and its squared error.
+
+Learning what is left after REM needs ten times less data than learning the value. The squared error
+is learned from residuals out of fold, folds being whole circuits, so that it is that of circuits
+that the model has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantumai.errors import BadInputError
+from quantumai.harness.ml_qem.learning_rows import LearningRows
+from quantumai.mitigation.readout import Array
+
+VARIANTS = ("rf", "xgb", "mlp")
+FOLDS = 4
+FEWEST_CIRCUITS = 20
+SEED = 20260101
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Estimators with `predict(float32 features)`, and the residuals out of fold, (rows,)."""
+
+    variant: str
+    residual: Any
+    error: Any
+    out_of_fold: Array
+
+
+def train(rows: LearningRows, variant: str) -> TrainedModel:
+    """Fit a model to training rows; the same rows give the same model.
+
+    Raises `BadInputError` for too few circuits.
+    """
+    circuits = len(np.unique(rows.circuit))
+    if circuits < FEWEST_CIRCUITS:
+        raise BadInputError(
+            f"{circuits} circuits are too few to learn from", hint=f"{FEWEST_CIRCUITS} or more"
+        )
+    features, wanted = rows.features.astype(np.float32), rows.ideal - rows.rem
+    out_of_fold = _out_of_fold(features, wanted, rows.circuit, lambda: _estimator(variant))
+    residual = _estimator(variant).fit(features, wanted)
+    error = forest(trees=60, leaf=8).fit(features, (wanted - out_of_fold) ** 2)
+    return TrainedModel(variant, residual, error, out_of_fold)
+
+
+def _out_of_fold(
+    features: NDArray[np.float32], wanted: Array, circuit: Any, make: Callable[[], Any]
+) -> Array:
+    order = np.random.Generator(np.random.PCG64(SEED)).permutation(int(circuit.max()) + 1)
+    fold = order[circuit] % FOLDS
+    predicted = np.empty(len(wanted))
+    for number in range(FOLDS):
+        held = fold == number
+        predicted[held] = make().fit(features[~held], wanted[~held]).predict(features[held])
+    return predicted
+
+
+def _estimator(variant: str) -> Any:
+    if variant == "rf":
+        return forest(trees=120, leaf=3)
+    if variant == "xgb":
+        from xgboost import XGBRegressor
+
+        return XGBRegressor(
+            n_estimators=400,
+            learning_rate=0.05,
+            max_depth=6,
+            subsample=0.8,
+            colsample_bytree=0.5,
+            min_child_weight=3,
+            tree_method="hist",
+            n_jobs=1,
+            random_state=SEED,
+        )
+    if variant == "mlp":
+        from sklearn.neural_network import MLPRegressor
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        network = MLPRegressor(
+            hidden_layer_sizes=(64, 32), alpha=1e-2, max_iter=120, random_state=SEED
+        )
+        return make_pipeline(StandardScaler(), network)
+    raise BadInputError(f"unknown kind of model {variant[:20]!r}", hint=", ".join(VARIANTS))
+
+
+def forest(trees: int, leaf: int) -> Any:
+    """A random forest of regression trees with at least `leaf` rows in each leaf."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(
+        n_estimators=trees,
+        min_samples_leaf=leaf,
+        max_features=0.5,
+        n_jobs=-1,  # the same trees whatever their number
+        random_state=SEED,
+    )
