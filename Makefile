@@ -44,8 +44,12 @@ token-wheel: base-env ## pack that token as a wheel, for machines without Rust; 
 
 .PHONY: bench
 bench: dev-env ## run every script in benchmarks/
-	@for script in benchmarks/[a-z]*.py; do \
+	@for script in $(filter-out benchmarks/em.py,$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$script"; $(ONE_THREAD) $(BIN)/python "$$script"; done
+
+.PHONY: bench-em
+bench-em: dev-env ## the error-mitigation benchmark from scratch, against its committed summary
+	$(ONE_THREAD) $(BIN)/python benchmarks/em.py $(ARGS)
 
 .PHONY: lint
 lint: dev-env ## ruff, strict mypy, import-linter

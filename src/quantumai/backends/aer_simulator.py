@@ -91,10 +91,11 @@ def _over_rotate(circuit: QuantumCircuit, gate: NativeGate, noise: DeviceNoise) 
     if gate.name not in TURNS_ABOUT:
         return
     first, second = gate.qubits
-    angle = noise.over_rotation_rad.get((first, second), 0.0)
-    if angle:
-        turn = circuit.rzz if TURNS_ABOUT[gate.name] == "ZZ" else circuit.rzx
-        turn(angle, first, second)
+    about_zz = TURNS_ABOUT[gate.name] == "ZZ"
+    if angle := noise.over_rotation_rad.get((first, second), 0.0):
+        (circuit.rzz if about_zz else circuit.rzx)(angle, first, second)
+    if angle := noise.target_turn_rad.get((first, second), 0.0):
+        (circuit.rz if about_zz else circuit.rx)(angle, second)
 
 
 class _Channels:

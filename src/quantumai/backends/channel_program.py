@@ -127,18 +127,28 @@ class _NoisyGates:
         if key not in self._folded:
             first, second = gate.qubits
             noise = self._noise.two_qubit[first, second]
-            angle = self._noise.over_rotation_rad.get((first, second), 0.0)
-            powers = [_noisy_power(gate.name, noise, f, angle) for f in folds]
-            self._folded[key] = np.stack(powers)
+            over_rotation = self._noise.over_rotation_rad.get((first, second), 0.0)
+            target_turn = self._noise.target_turn_rad.get((first, second), 0.0)
+            self._folded[key] = np.stack(
+                [_noisy_power(gate.name, noise, f, over_rotation, target_turn) for f in folds]
+            )
         return self._folded[key]
 
 
 @lru_cache(maxsize=4096)
-def _noisy_power(name: str, noise: GateNoise, power: int, over_rotation_rad: float = 0.0) -> Matrix:
+def _noisy_power(
+    name: str,
+    noise: GateNoise,
+    power: int,
+    over_rotation_rad: float = 0.0,
+    target_turn_rad: float = 0.0,
+) -> Matrix:
     """Matrix of a noisy gate run `power` times; kept, 2 KiB each, for the device's next circuit."""
     gate = ideal_transfer(name)
     if over_rotation_rad:
         gate = turn_transfer(TURNS_ABOUT[name], over_rotation_rad) @ gate
+    if target_turn_rad:
+        gate = turn_transfer(f"I{TURNS_ABOUT[name][1]}", target_turn_rad) @ gate
     matrix = np.linalg.matrix_power(noise_transfer(noise) @ gate, power)
     matrix.flags.writeable = False
     return matrix

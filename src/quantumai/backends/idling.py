@@ -1,10 +1,10 @@
 """What happens to qubits that wait: an as-soon-as-possible schedule, and gates for the waiting.
 
 A gate begins when all its qubits are free, a folded one lasts as many times as long, rz takes no
-time, and all qubits are read when the last gate has ended; the change of basis belongs to the
-readout and comes after all waiting. Waiting becomes two pseudo-gates: `idle`
-on one qubit, its angle being the seconds waited, right before the qubit's next gate; and `zz` on
-two coupled qubits that wait together, right before the first of them goes on. The static rate zeta
+time and ends no waiting, and all qubits are read when the last gate has ended; the change of basis
+belongs to the readout and comes after all waiting. Waiting becomes two pseudo-gates: `idle` on one
+qubit, its angle being the seconds waited, right before the qubit's next gate; and `zz` on two
+coupled qubits that wait together, right before the first of them goes on. The static rate zeta
 turns them by RZZ(pi zeta t), since H = (zeta/4) ZZ in units of 2 pi hbar.
 """
 
@@ -34,35 +34,45 @@ def scheduled(
     rotations = measurement_rotations(basis)
     if noise.idle is None:
         return (*circuit.gates, *rotations), tuple(folds)
-    waiting = _Waiting(noise.num_qubits, noise, noise.idle)
+    waiting = _Waiting(noise.num_qubits, noise.idle)
     placed: list[NativeGate] = []
     counts: list[int] = []
-    for begins_s, gate, fold in _in_time(circuit.gates, noise, folds):
-        for each in (*waiting.until(begins_s, gate.qubits), gate):
-            placed.append(each)
-            if len(each.qubits) == 2:
-                counts.append(fold if each is gate else 1)
-        waiting.busy(gate.qubits, begins_s + _duration_s(gate, noise, fold))
-    for each in waiting.until(max(waiting.free_s), range(noise.num_qubits)):
-        placed.append(each)
-        counts += [1] * (len(each.qubits) == 2)
+    for begins_s, ends_s, gate, fold in _in_time(circuit.gates, noise, folds):
+        if gate.name != "rz":
+            for waited in waiting.until(begins_s, gate.qubits):
+                placed.append(waited)
+                counts += [1] * (len(waited.qubits) == 2)
+            waiting.busy(gate.qubits, ends_s)
+        placed.append(gate)
+        counts += [fold] * (len(gate.qubits) == 2)
+    for waited in waiting.until(max(waiting.free_s), range(noise.num_qubits)):
+        placed.append(waited)
+        counts += [1] * (len(waited.qubits) == 2)
     return (*placed, *rotations), tuple(counts)
 
 
 class _Waiting:
     """Since when each qubit waits."""
 
-    def __init__(self, num_qubits: int, noise: DeviceNoise, idle: IdleNoise) -> None:
+    def __init__(self, num_qubits: int, idle: IdleNoise) -> None:
         self.free_s = [0.0] * num_qubits
-        self._met_s: dict[tuple[int, int], float] = {}
-        self._noise, self._idle = noise, idle
+        self._relaxes, self._rate_hz = idle.relaxes, idle.zz_crosstalk_hz
+        self._met_s = dict.fromkeys(idle.neighbours, 0.0)
+        self._pairs: list[list[tuple[int, int]]] = [[] for _ in range(num_qubits)]
+        for pair in idle.neighbours if idle.zz_crosstalk_hz else ():
+            for qubit in pair:
+                self._pairs[qubit].append(pair)
 
     def until(self, now_s: float, qubits: Sequence[int]) -> Iterator[NativeGate]:
         """What waiting did to `qubits` by now; afterwards they count as met up to now."""
-        for pair in self._idle.neighbours if self._idle.zz_crosstalk_hz else ():
-            if not set(pair).isdisjoint(qubits):
-                yield from self._turned(pair, now_s)
-        for qubit in qubits if self._idle.relaxes else ():
+        for qubit in qubits:
+            for pair in self._pairs[qubit]:
+                first, second = pair
+                since_s = max(self.free_s[first], self.free_s[second], self._met_s[pair])
+                if now_s > since_s:
+                    self._met_s[pair] = now_s
+                    yield NativeGate(ZZ, pair, pi * self._rate_hz * (now_s - since_s))
+        for qubit in qubits if self._relaxes else ():
             if now_s > self.free_s[qubit]:
                 yield NativeGate(IDLE, (qubit,), now_s - self.free_s[qubit])
 
@@ -71,26 +81,21 @@ class _Waiting:
         for qubit in qubits:
             self.free_s[qubit] = until_s
 
-    def _turned(self, pair: tuple[int, int], now_s: float) -> Iterator[NativeGate]:
-        together_s = max(*(self.free_s[qubit] for qubit in pair), self._met_s.get(pair, 0.0))
-        if now_s > together_s:
-            self._met_s[pair] = now_s
-            yield NativeGate(ZZ, pair, pi * self._idle.zz_crosstalk_hz * (now_s - together_s))
-
 
 def _in_time(
     gates: Sequence[NativeGate], noise: DeviceNoise, folds: Sequence[int]
-) -> list[tuple[float, NativeGate, int]]:
-    """Start of each gate in seconds, the gate, and how often it runs, by start."""
+) -> list[tuple[float, float, NativeGate, int]]:
+    """Start and end of each gate in seconds, the gate, and how often it runs, by start."""
     free_s = [0.0] * noise.num_qubits
     remaining = iter(folds)
     found = []
     for gate in gates:
         fold = next(remaining) if len(gate.qubits) == 2 else 1
         begins_s = max(free_s[qubit] for qubit in gate.qubits)
+        ends_s = begins_s + _duration_s(gate, noise, fold)
         for qubit in gate.qubits:
-            free_s[qubit] = begins_s + _duration_s(gate, noise, fold)
-        found.append((begins_s, gate, fold))
+            free_s[qubit] = ends_s
+        found.append((begins_s, ends_s, gate, fold))
     return sorted(found, key=lambda entry: entry[0])  # stable: what starts together stays in order
 
 

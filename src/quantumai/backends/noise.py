@@ -47,9 +47,10 @@ class IdleNoise:
 class DeviceNoise:
     """Noise of compact qubits 0..n-1; index q of each tuple is compact qubit q.
 
-    `over_rotation_rad` turns each two-qubit gate too far about its own axis, right after the gate
-    and before its noise; every one of the gates that folding adds is turned alike, as the inverse
-    of a self-inverse gate is the same pulse.
+    `over_rotation_rad` turns each two-qubit gate too far about its own axis (`TURNS_ABOUT`), and
+    `target_turn_rad` its second qubit about that axis' second letter, right after the gate and
+    before its noise. Every one of the gates that folding adds is turned alike, as the inverse of a
+    self-inverse gate is the same pulse.
     """
 
     one_qubit: tuple[GateNoise, ...]
@@ -57,6 +58,7 @@ class DeviceNoise:
     prob_meas1_prep0: tuple[float, ...]
     prob_meas0_prep1: tuple[float, ...]
     over_rotation_rad: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    target_turn_rad: Mapping[tuple[int, int], float] = field(default_factory=dict)
     idle: IdleNoise | None = None
 
     @property

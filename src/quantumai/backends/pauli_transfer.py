@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from math import exp
+from math import cos, exp, sin
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,18 @@ def rz_transfers(angles: Sequence[float]) -> NDArray[np.float64]:
 
 def turn_transfer(axis: str, angle: float) -> Matrix:
     """Matrix of exp(-i angle/2 P) for a two-qubit Pauli P, such as "ZX": Z on the first qubit."""
+    still, in_phase, out_of_phase = _turn_parts(axis)
+    turned: Matrix = still + cos(angle) * in_phase + sin(angle) * out_of_phase
+    return turned
+
+
+@cache
+def _turn_parts(axis: str) -> tuple[Matrix, Matrix, Matrix]:
+    """Of a turn: the Paulis that commute with the axis, and what goes with cos and sin."""
     generator = np.kron(*(_PAULIS["IXYZ".index(letter)] for letter in axis))
-    unitary = np.cos(angle / 2) * np.eye(4) - 1j * np.sin(angle / 2) * generator
-    return _transfer(unitary)
+    half, quarter = _transfer(generator), _transfer((np.eye(4) - 1j * generator) / np.sqrt(2))
+    still = (np.eye(16) + half) / 2
+    return still, np.eye(16) - still, quarter - still
 
 
 def _transfer(unitary: NDArray[Any]) -> Matrix:

@@ -70,6 +70,7 @@ def run_with_twins(
     confusion: Confusion,
     simulator: Simulator,
     seeds: Sequence[RootSeed],
+    calibrated: DeviceNoise | None = None,
 ) -> tuple[TwinnedRun, ...]:
     """`run_methods`, and each method's twin from the same simulation."""
     exact = simulate(
@@ -77,6 +78,8 @@ def run_with_twins(
     )
     runs = []
     for method, seed in zip(methods, seeds, strict=True):
-        outcome = draw_method(exact, method, shots, confusion=confusion, seed=seed)
+        outcome = draw_method(
+            exact, method, shots, confusion=confusion, seed=seed, calibrated=calibrated
+        )
         runs.append(TwinnedRun(outcome, equal_shot_twin(exact, outcome.spent.total_shots, seed)))
     return tuple(runs)

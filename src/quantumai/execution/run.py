@@ -18,7 +18,7 @@ from quantumai.execution.exact_run import ExactRun, method_folds, simulate
 from quantumai.execution.readings import Readings, read_bases, read_calibrated
 from quantumai.execution.transpile import TranspiledCircuit
 from quantumai.mitigation.folding import achieved_noise_factors
-from quantumai.mitigation.methods import Estimate, Method
+from quantumai.mitigation.methods import Estimate, Method, ReadsEvidence
 from quantumai.mitigation.readout import Array, Confusion
 from quantumai.mitigation.readout_calibration import measured_confusion
 from quantumai.randomness import RootSeed
@@ -117,13 +117,15 @@ def run_method(
     confusion: Confusion,
     simulator: Simulator,
     seed: RootSeed,
+    calibrated: DeviceNoise | None = None,
 ) -> Outcome:
     """Spend `shots` at each of the method's noise factors and estimate all observables.
 
     `noise` is the channel and only the simulator sees it; the mitigator is given `confusion`, or
     calibrates readout by circuits of its own. Where both are of one snapshot, as in a job, that is
     the exact readout error, which flatters REM, and folding scales the noise exactly, which
-    flatters ZNE. Randomness: streams "folding", "shots/<basis>" for each basis, and
+    flatters ZNE. A learned method also reads `calibrated`, the noise that the calibration tells of.
+    Randomness: streams "folding", "shots/<basis>" for each basis, and
     "calibration/0" and "calibration/1" for the two preparations.
     """
     (outcome,) = run_methods(
@@ -135,6 +137,7 @@ def run_method(
         confusion=confusion,
         simulator=simulator,
         seeds=[seed],
+        calibrated=calibrated,
     )
     return outcome
 
@@ -149,19 +152,26 @@ def run_methods(
     confusion: Confusion,
     simulator: Simulator,
     seeds: Sequence[RootSeed],
+    calibrated: DeviceNoise | None = None,
 ) -> tuple[Outcome, ...]:
     """`run_method` for several methods, `seeds[i]` for `methods[i]`, at one simulation's cost."""
     exact = simulate(
         transpiled, observables, methods, noise=noise, simulator=simulator, seeds=seeds
     )
     return tuple(
-        draw_method(exact, method, shots, confusion=confusion, seed=seed)
+        draw_method(exact, method, shots, confusion=confusion, seed=seed, calibrated=calibrated)
         for method, seed in zip(methods, seeds, strict=True)
     )
 
 
 def draw_method(
-    exact: ExactRun, method: Method, shots: int, *, confusion: Confusion, seed: RootSeed
+    exact: ExactRun,
+    method: Method,
+    shots: int,
+    *,
+    confusion: Confusion,
+    seed: RootSeed,
+    calibrated: DeviceNoise | None = None,
 ) -> Outcome:
     """The part of a run that follows simulation; `exact` was simulated for this method and seed."""
     folds = method_folds(exact.circuit, method, seed)
@@ -187,9 +197,18 @@ def draw_method(
             ]
         )
     factors = achieved_noise_factors(method.noise_factors, folds)
-    return evaluate(
+    outcome = evaluate(
         counts, exact.bases, exact.paulis, factors, method, confusion, calibration_counts
     )
+    if calibrated is None or not isinstance(method, ReadsEvidence):
+        return outcome
+    from quantumai.mitigation.ml_qem.features import RunEvidence
+
+    rem = outcome.mitigated  # what a learned method answers to values alone
+    evidence = RunEvidence(
+        exact.circuit, exact.paulis, calibrated, outcome.raw, rem.values, rem.std_errs
+    )
+    return replace(outcome, mitigated=method.estimate_run(evidence))
 
 
 def draw(probabilities: Array, shots: int, generator: np.random.Generator) -> Counts:

@@ -90,6 +90,7 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
         confusion=calibrated_confusion(snapshot, qubits),
         simulator=bench.open_simulator(cell.engine),
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
+        calibrated=device_noise(snapshot, qubits),
     )
     runtime_s = (time.perf_counter() - began) / len(runs)
     return tuple(

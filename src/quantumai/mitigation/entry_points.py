@@ -20,6 +20,7 @@ GROUP = "quantumai.mitigation_methods"
 
 Maker = Callable[[Mapping[str, Any]], Method]
 
+
 BUILT_IN: Mapping[str, Maker] = {
     "none": built_in.none,
     "rem": built_in.rem,

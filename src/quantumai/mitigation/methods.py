@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from quantumai.mitigation.extrapolation import (
     richardson_weights,
 )
 from quantumai.mitigation.readout import Array
+
+if TYPE_CHECKING:
+    from quantumai.mitigation.ml_qem.features import RunEvidence
 
 UNPHYSICAL_SIGMAS = 3.0
 """An estimate this many standard errors beyond [-1, 1] is refused."""
@@ -89,6 +92,15 @@ class Method(Protocol):
         `common_errs`, shape (parameters, K, observables), is given where readout was calibrated by
         circuits: by how much one standard error of each parameter moves all values together.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsEvidence(Protocol):
+    """A learned method, which reads more of a run than its values."""
+
+    def estimate_run(self, evidence: RunEvidence) -> Estimate:
+        """Mitigate a run at noise factor 1."""
         ...
 
 

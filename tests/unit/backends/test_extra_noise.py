@@ -1,124 +1,81 @@
-"""Noise beyond the calibration: each term by hand, and all together against Aer."""
+"""Noise beyond the calibration: what is drawn, how strong it is, and what an over-rotation does."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import replace
-from math import cos, exp, pi
+from importlib.resources import files
+from itertools import product
+from math import pi
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit.library import RXGate, XGate, ZGate
+from qiskit.quantum_info import PTM, Operator, Statevector
 
-from quantumai.backends.aer_simulator import AerSimulator
 from quantumai.backends.channel_simulator import ChannelSimulator
-from quantumai.backends.extra_noise import FRIENDLY, UNFRIENDLY, ExtraNoise, true_noise
-from quantumai.backends.noise import DeviceNoise, IdleNoise, device_noise
-from quantumai.backends.physical_circuit import NativeGate, PhysicalCircuit
+from quantumai.backends.extra_noise import (
+    FRIENDLY,
+    LIAO_2024,
+    UNFRIENDLY,
+    ExtraNoise,
+    true_noise,
+)
+from quantumai.backends.noise import device_noise
+from quantumai.backends.pauli_transfer import turn_transfer
+from quantumai.backends.physical_circuit import (
+    NativeGate,
+    PhysicalCircuit,
+    measurement_rotations,
+)
 from quantumai.errors import BadInputError
 from quantumai.randomness import RootSeed
-from tests.synthetic_devices import both_ways, device, perfect, random_native, random_noise
+from tests.synthetic_devices import both_ways, device, perfect
 
-CHANNEL, AER = ChannelSimulator(), AerSimulator()
+CHANNEL = ChannelSimulator()
 LINE = both_ways([(0, 1), (1, 2), (2, 3)])
-TERMS = {
-    "over-rotation": {"over_rotation_rad"},
-    "idle relaxation": {"relaxes"},
-    "crosstalk": {"zz_crosstalk_hz"},
-    "all": {"over_rotation_rad", "relaxes", "zz_crosstalk_hz"},
-}
 
 
-def _noise(num_qubits: int, terms: set[str], rng: np.random.Generator) -> DeviceNoise:
-    noise = random_noise(num_qubits, rng)
-    idle = IdleNoise(
-        "relaxes" in terms,
-        80e3 if "zz_crosstalk_hz" in terms else 0.0,
-        tuple((q, q + 1) for q in range(num_qubits - 1)),
-    )
-    turns = {edge: float(rng.normal(0, 0.2)) for edge in noise.two_qubit}
-    return replace(
-        noise,
-        over_rotation_rad=turns if "over_rotation_rad" in terms else {},
-        idle=idle if idle.relaxes or idle.zz_crosstalk_hz else None,
-    )
+def test_a_controlled_over_rotation_is_that_of_liao() -> None:
+    """Their error unitary, (|0><0| I + i |1><1| RX(pi + theta)) CX, against drawn angles."""
+    snapshot = device(LINE, num_qubits=4)
+    noise = true_noise(snapshot, (1, 2), LIAO_2024, RootSeed.of("1"))
+    theta = 2 * noise.target_turn_rad[0, 1]
+    assert 0 < theta < 0.04 * pi
+    x, z = Operator(XGate()), Operator(ZGate())
+    up, down = ((Operator(np.eye(2)) + sign * z) * 0.5 for sign in (1, -1))
+    over_rotated = Operator(np.eye(2)).tensor(up) + 1j * Operator(RXGate(pi + theta)).tensor(down)
+    cx = Operator(np.eye(2)).tensor(up) + x.tensor(down)
+    expected = np.real(PTM(over_rotated @ cx).data).reshape(4, 4, 4, 4)
+    ours = turn_transfer("ZX", noise.over_rotation_rad[0, 1]) @ turn_transfer("IX", theta / 2)
+    # theirs counts the last qubit first
+    np.testing.assert_allclose(ours.reshape(4, 4, 4, 4), expected.transpose(1, 0, 3, 2), atol=1e-12)
 
 
-@pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])
-@pytest.mark.parametrize("name", TERMS)
-def test_the_engines_agree_on_every_term(name: str, gate: str) -> None:
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        num_qubits = int(rng.integers(2, 6))
-        circuit = random_native(num_qubits, 24, gate, rng)
-        noise = _noise(num_qubits, TERMS[name], rng)
-        basis = "".join(rng.choice(list("XYZ"), num_qubits))
-        folds = rng.choice([1, 3, 5], (2, circuit.two_qubit_gate_count))
-        ours = CHANNEL.probabilities(circuit, noise, basis, folds)
-        theirs = AER.probabilities(circuit, noise, basis, folds)
-        np.testing.assert_allclose(ours, theirs, atol=1e-9)
-        plain = CHANNEL.probabilities(circuit, _noise(num_qubits, set(), rng), basis, folds)
-        assert np.abs(ours - plain).max() > 1e-6  # the term does something
-
-
-def _plus(*qubits: int) -> list[NativeGate]:
-    """|+> up to a phase, by gates of no length and no error."""
-    return [g for q in qubits for g in (NativeGate("rz", (q,), pi / 2), NativeGate("sx", (q,)))]
-
-
-def _waits(num_qubits: int, pair: tuple[int, int], duration_s: float) -> DeviceNoise:
-    """Perfect but for waiting while `pair` runs a gate of that length; T1 50, T2 40 us."""
-    noise = perfect(num_qubits)
-    long = replace(noise.two_qubit[pair], duration_s=duration_s)
-    real = [replace(gate, t1_s=(50e-6,), t2_s=(40e-6,)) for gate in noise.one_qubit]
-    return replace(noise, one_qubit=tuple(real), two_qubit={**noise.two_qubit, pair: long})
-
-
-def _value(circuit: PhysicalCircuit, noise: DeviceNoise, basis: str, fold: int = 1) -> float:
-    folds = np.full((1, circuit.two_qubit_gate_count), fold)
-    (row,) = CHANNEL.probabilities(circuit, noise, basis, folds)
-    first = row.reshape(-1, 2).sum(axis=0)
-    return float(first[0] - first[1])
-
-
-@pytest.mark.parametrize("fold", [1, 3, 5])
-def test_a_qubit_that_waits_decays_with_t2(fold: int) -> None:
-    noise = replace(_waits(3, (1, 2), 2e-6), idle=IdleNoise(True, 0.0, ()))
-    circuit = PhysicalCircuit(3, (*_plus(0), NativeGate("cz", (1, 2))))
-    at_rest = _value(circuit, replace(noise, idle=None), "IIY", fold)
-    assert abs(at_rest) == pytest.approx(1)
-    assert _value(circuit, noise, "IIY", fold) / at_rest == pytest.approx(exp(-fold * 2e-6 / 40e-6))
-
-
-@pytest.mark.parametrize("fold", [1, 3])
-def test_two_that_wait_together_turn_each_other(fold: int) -> None:
-    """<Y> of |++> under the static rate zeta is cos(pi zeta t)."""
-    rate = 60e3
-    noise = replace(_waits(4, (2, 3), 2e-6), idle=IdleNoise(False, rate, ((0, 1), (1, 2))))
-    circuit = PhysicalCircuit(4, (*_plus(0, 1), NativeGate("cz", (2, 3))))
-    at_rest = _value(circuit, replace(noise, idle=None), "IIIY", fold)
-    found = _value(circuit, noise, "IIIY", fold) / at_rest
-    assert found == pytest.approx(cos(pi * rate * fold * 2e-6))
-
-
-def test_an_over_rotation_adds_up_under_folding() -> None:
-    """|+> of the target of a cz turned by theta about ZZ: <X> falls by cos(f theta)."""
+@pytest.mark.parametrize(
+    ("gate", "turn", "adds_up"), [("cz", "rzz", True), ("cx", "rzx", True), ("ecr", "rzx", False)]
+)
+def test_an_over_rotation_under_folding(gate: str, turn: str, adds_up: bool) -> None:
+    """f theta after f gates, against Qiskit; an ecr turns every second one back."""
     noise = replace(perfect(2), over_rotation_rad={(0, 1): 0.1})
-    circuit = PhysicalCircuit(2, (*_plus(0, 1), NativeGate("cz", (0, 1))))
-    plain = perfect(2)
-    for basis in ("XX", "XY", "YX", "YY", "ZX", "ZY", "XZ", "YZ"):
-        for fold in (1, 3, 5):
-            folds = np.array([[fold]])
-            ours = CHANNEL.probabilities(circuit, noise, basis, folds)
-            turned = PhysicalCircuit(
-                2,
-                (
-                    *circuit.gates,
-                    NativeGate("cx", (0, 1)),
-                    NativeGate("rz", (1,), 0.1 * fold),
-                    NativeGate("cx", (0, 1)),
-                ),
-            )
-            theirs = CHANNEL.probabilities(turned, plain, basis, np.ones((1, 3), dtype=int))
-            np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    before = [NativeGate("sx", (0,)), NativeGate("sx", (1,)), NativeGate("rz", (1,), 0.4)]
+    before += [NativeGate("rz", (0,), 1.1), NativeGate("sx", (1,))]
+    circuit = PhysicalCircuit(2, (*before, NativeGate(gate, (0, 1))))
+    for basis, fold in product(("XX", "YZ", "ZY", "ZZ"), (1, 3, 5)):
+        turned = QuantumCircuit(2)
+        _append(turned, circuit.gates)
+        getattr(turned, turn)(0.1 * (fold if adds_up else 1), 0, 1)
+        _append(turned, measurement_rotations(basis))
+        (found,) = CHANNEL.probabilities(circuit, noise, basis, np.array([[fold]]))
+        np.testing.assert_allclose(found, Statevector(turned).probabilities(), atol=1e-12)
+
+
+def _append(circuit: QuantumCircuit, gates: Iterable[NativeGate]) -> None:
+    for gate in gates:
+        arguments = (gate.angle, *gate.qubits) if gate.name == "rz" else gate.qubits
+        getattr(circuit, gate.name)(*arguments)
 
 
 def test_friendly_noise_is_what_the_calibration_says() -> None:
@@ -136,6 +93,9 @@ def test_what_is_drawn_belongs_to_the_device() -> None:
     assert whole.over_rotation_rad[2, 1] == whole.over_rotation_rad[1, 2]
     assert part.prob_meas1_prep0[0] == whole.prob_meas1_prep0[2]
     assert len(set(whole.over_rotation_rad.values())) == 3
+    directed = true_noise(snapshot, (0, 1, 2, 3), LIAO_2024, seed).target_turn_rad
+    assert len(set(directed.values())) == 6
+    assert directed[2, 1] == true_noise(snapshot, (2, 1), LIAO_2024, seed).target_turn_rad[0, 1]
     assert part.idle is not None
     assert part.idle.neighbours == ((0, 1),)
     other = true_noise(snapshot, (0, 1, 2, 3), UNFRIENDLY, RootSeed.of("2"))
@@ -155,11 +115,55 @@ def test_terms_have_the_spread_that_they_say() -> None:
     assert angles.std() == pytest.approx(0.05, rel=0.15)
     drift = np.log([noise.prob_meas1_prep0[0] / 0.01 for noise in drawn])
     assert drift.std() == pytest.approx(0.2, rel=0.15)
+    evenly = [true_noise(snapshot, (0, 1), LIAO_2024, seed).target_turn_rad[0, 1] for seed in seeds]
+    assert np.mean(evenly) == pytest.approx(0.01 * pi, rel=0.1)
+    assert np.std(evenly) == pytest.approx(0.02 * pi / np.sqrt(12), rel=0.1)
+
+
+def test_no_drift_leaves_even_a_bad_readout_alone() -> None:
+    snapshot = device(LINE, num_qubits=4, readout=(0.48, 0.3))
+    seed = RootSeed.of("1")
+    still = true_noise(snapshot, (0, 1), ExtraNoise(idle_relaxation=True), seed)
+    assert still.prob_meas1_prep0 == (0.48, 0.48)
+    wild = true_noise(snapshot, (0, 1, 2, 3), ExtraNoise(readout_drift=1.0), seed)
+    assert max(*wild.prob_meas1_prep0, *wild.prob_meas0_prep1) <= 0.48
 
 
 @pytest.mark.parametrize(
-    "terms", [{"over_rotation_rad": -0.1}, {"readout_drift": 2.0}, {"zz_crosstalk_hz": 1e9}]
+    "terms",
+    [
+        ExtraNoise(over_rotation_rad=-0.1),
+        ExtraNoise(controlled_over_rotation_rad=float("nan")),
+        ExtraNoise(readout_drift=2.0),
+        ExtraNoise(zz_crosstalk_hz=1e9),
+    ],
 )
-def test_terms_out_of_range(terms: dict[str, float]) -> None:
+def test_terms_out_of_range(terms: ExtraNoise) -> None:
     with pytest.raises(BadInputError, match="extra noise"):
-        true_noise(device(LINE, num_qubits=4), (0, 1), ExtraNoise(**terms), RootSeed.of("1"))
+        true_noise(device(LINE, num_qubits=4), (0, 1), terms, RootSeed.of("1"))
+
+
+def test_the_default_crosstalk_is_what_devices_publish() -> None:
+    """The static ZZ rates in the packaged properties of devices with fixed couplers."""
+    root = files("qiskit_ibm_runtime") / "fake_provider" / "backends"
+    rates_hz = []
+    for name in ("lima", "nairobi", "guadalupe", "kolkata", "hanoi", "washington", "brisbane"):
+        properties = json.loads((root / name / f"props_{name}.json").read_text())
+        published = [e for e in properties["general"] if e["name"].startswith("zz_")]
+        assert {e["unit"] for e in published} == {"GHz"}
+        rates_hz += [abs(e["value"]) * 1e9 for e in published]
+    low, high = np.percentile(rates_hz, [25, 75])
+    assert low < UNFRIENDLY.zz_crosstalk_hz < high
+
+
+def test_the_default_over_rotation_is_as_strong_as_liaos() -> None:
+    """Average gate infidelity, d (1 - F_p) / (d + 1), both by the trace of the error's matrix."""
+    thetas = np.linspace(0, LIAO_2024.controlled_over_rotation_rad, 201)
+    theirs = [turn_transfer("ZX", -t / 2) @ turn_transfer("IX", t / 2) for t in thetas]
+    draws = UNFRIENDLY.over_rotation_rad * np.random.default_rng(1).standard_normal(4000)
+    ours = [turn_transfer("ZX", angle) for angle in draws]
+    lost = [
+        np.mean([0.8 * (1 - np.trace(turn) / 16) for turn in turns]) for turns in (ours, theirs)
+    ]
+    assert lost[0] == pytest.approx(5e-4, rel=0.1)
+    assert lost[1] == pytest.approx(lost[0], rel=0.15)

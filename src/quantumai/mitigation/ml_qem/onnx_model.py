@@ -71,8 +71,22 @@ def session_of(data: bytes) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class of their own
+    except _onnx_errors() as error:
         raise ArtefactError(f"not an ONNX model: {str(error).splitlines()[0][:160]}") from None
+
+
+def _onnx_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a graph that it does not take; no base class is shared."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        RuntimeError,
+        ValueError,
+        state.Fail,
+        state.InvalidProtobuf,
+        state.InvalidGraph,
+        state.InvalidArgument,
+    )
 
 
 def _session(path: Path, digest: str) -> onnxruntime.InferenceSession:

@@ -29,10 +29,10 @@ FALLBACK = "rem"
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a model is, what it learned from and how well: it lies beside the model as JSON.
 
-    `model_sha256` and `error_model_sha256` are of its ONNX files. An observable's features x are standardised by `means` and
-    `scales`; a run is out of distribution where the mean square of any row exceeds
-    `largest_distance` or a feature lies outside `lows` and `highs`. `metrics` are by family:
-    RMSE of raw, REM and this model on circuits that it did not learn from.
+    `model_sha256` and `error_model_sha256` are of its ONNX files. An observable's features x are
+    standardised by `means` and `scales`; it is out of distribution where the mean square of its
+    row exceeds `largest_distance`, or a feature lies outside `lows` and `highs`. `metrics` are by
+    family: RMSE over observables of raw, REM and this model, out of fold.
     """
 
     schema_version: int

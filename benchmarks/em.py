@@ -1,0 +1,149 @@
+"""The error-mitigation benchmark: `qai em run` of the packaged plans, and what came of it.
+
+Runs the plans `bench` and `bench-unseen-family` from scratch in a home of its own, prints the tables
+of both, and compares every figure with the committed benchmarks/em_summary.json: bit for bit on the
+machine that wrote it, to four significant digits elsewhere. `--write` writes the file anew, `--keep
+FOLDER` keeps the home with its pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import platform
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from quantumai.services.em_runs import go_on, start_run, summarise_run
+from quantumai.services.wiring import open_home
+
+SUMMARY = Path(__file__).with_name("em_summary.json")
+PLANS = ("bench", "bench-unseen-family")
+DIGITS = 4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    wanted = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        home = wanted.keep or Path(folder)
+        found = {plan: _measured(home, plan, wanted.workers) for plan in PLANS}
+    made = {"machine": _machine(), "plans": found}
+    if wanted.write:
+        SUMMARY.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+        return 0
+    return _compared(json.loads(SUMMARY.read_text()), made)
+
+
+def _measured(home: Path, plan: str, workers: int) -> dict[str, Any]:
+    began = time.perf_counter()
+    with open_home(home) as opened:
+        run = start_run(opened, plan)
+    go_on(run, workers, lambda _: None)
+    summary = summarise_run(run)
+    counts = summary["counts"]
+    cells = run.table("cells.parquet")
+    places = set(zip(*(cells.column(n).to_pylist() for n in _PLACE), strict=True))
+    print(
+        f"== {plan}: {len(places)} circuit x backend cells, {counts['rows']} measured rows, "
+        f"{time.perf_counter() - began:.0f} s on {workers} workers"
+    )
+    tables = [
+        _table(block) for block in summary["blocks"] if block["family"] in ("all", "variational")
+    ]
+    for table in tables:
+        _show(table)
+    return {"circuit_backend_cells": len(places), "counts": counts, "tables": tables}
+
+
+_PLACE = ("variant", "num_qubits", "parameters", "circuit_seed", "backend_id")
+
+
+def _table(block: dict[str, Any]) -> dict[str, Any]:
+    methods = {
+        method["label"]: {
+            "role": method["role"],
+            "error": method["error"]["value"],
+            "low": method["error"]["low"],
+            "high": method["error"]["high"],
+            "total_shots": method["total_shots"],
+            "harm_rate": method["harm_rate"]["value"],
+            "fallback_rate": method["fallback_rate"],
+        }
+        for method in block["methods"]
+    }
+    names = ("noise", "unseen", "family", "shots", "complete_cells", "circuits", "signal")
+    return {**{name: block[name] for name in names}, "methods": methods}
+
+
+def _show(table: dict[str, Any]) -> None:
+    unseen = table["unseen"] or "nothing (new draws)"
+    print(
+        f"\n{table['noise']} noise, unseen: {unseen}, family {table['family']}: "
+        f"{table['complete_cells']} cells, {table['circuits']} circuits, S {table['signal']:.2f}"
+    )
+    for label, method in sorted(table["methods"].items(), key=lambda item: item[1]["error"]):
+        interval = f"{method['low']:.4f}-{method['high']:.4f}" if method["low"] else "-"
+        print(
+            f"  {label:<42} {method['error']:.4f} ({interval})  shots {method['total_shots']:8,.0f}"
+            f"  harm {method['harm_rate']:4.0%}  fell back {method['fallback_rate']:5.1%}"
+        )
+    for role, words in (("zne", "best ZNE"), ("rem+zne", "best REM+ZNE")):
+        learned = _least(table, "learned")
+        if learned:
+            print(f"  {words} in hindsight over best ML-QEM: {_least(table, role) / learned:.2f}")
+
+
+def _least(table: dict[str, Any], role: str) -> float:
+    errors = [m["error"] for m in table["methods"].values() if m["role"] == role]
+    return min(errors, default=0.0)
+
+
+def _machine() -> str:
+    """A name for the kind of machine: processor, libraries."""
+    from importlib import metadata
+
+    model = next(
+        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    versions = [f"{n} {metadata.version(n)}" for n in ("numpy", "scikit-learn", "xgboost-cpu")]
+    return hashlib.sha256(" ".join([model, *versions]).encode()).hexdigest()[:16]
+
+
+def _compared(committed: dict[str, Any], made: dict[str, Any]) -> int:
+    same_machine = committed["machine"] == made["machine"]
+    differing = list(_differences(committed["plans"], made["plans"], "", exact=same_machine))
+    how = "bit for bit" if same_machine else f"to {DIGITS} digits (another machine)"
+    for line in differing[:20]:
+        print(line)
+    print(f"\ncommitted summary: {'NOT met' if differing else 'met'} {how}")
+    return 1 if differing else 0
+
+
+def _differences(old: Any, new: Any, where: str, *, exact: bool) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from _differences(old.get(name), new.get(name), f"{where}/{name}", exact=exact)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for number, (left, right) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(left, right, f"{where}/{number}", exact=exact)
+    elif isinstance(old, float) and isinstance(new, float) and not exact:
+        if not math.isclose(old, new, rel_tol=10.0**-DIGITS, abs_tol=1e-6):
+            yield f"{where}: {old} was {new}"
+    elif old != new:
+        yield f"{where}: {old} was {new}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""ML-QEM from training cells to served values, against scikit-learn and plain arithmetic."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from quantumai.backends.extra_noise import true_noise
+from quantumai.backends.noise import device_noise
+from quantumai.errors import ArtefactError, BadInputError
+from quantumai.execution.run import calibrated_confusion, run_method
+from quantumai.harness.cells import read_cells
+from quantumai.harness.estimation import method_seed, place
+from quantumai.harness.ml_qem.controls import control_values
+from quantumai.harness.ml_qem.learning import learn
+from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
+from quantumai.harness.ml_qem.training import TrainedModel, train
+from quantumai.harness.plan import LEARNED_FROM, parse_plan
+from quantumai.harness.report_tables import summarise
+from quantumai.harness.run import carry_out
+from quantumai.harness.run_folder import RunFolder
+from quantumai.mitigation.entry_points import make_method
+from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
+from quantumai.mitigation.ml_qem.onnx_model import open_model
+from tests.unit.harness import test_run
+
+pytestmark = pytest.mark.slow
+
+PLAN = b"""
+"schema_version": 1
+"name": "small"
+"seed": "2"
+"shots": [2000]
+"tolerance": 0.05
+"engine": "channel"
+"backends": ["ibm.fake_nairobi", "ibm.fake_torino"]
+"noises": {"friendly": {}}
+"methods":
+  - {"name": "none"}
+  - {"name": "rem"}
+  - {"name": "zne"}
+  - {"name": "rem+zne"}
+"learning": {"variants": ["rf", "xgb", "mlp"]}
+"circuits":
+  - {"variant": "vqe", "num_qubits": [4], "count": 20, "split": "train"}
+  - {"variant": "tfim", "num_qubits": [4], "count": 1, "split": "train",
+     "parameters": {"steps": [2, 3, 4, 5, 6], "field": [0.6, 1.1, 1.5]}}
+  - {"variant": "vqe", "num_qubits": [4], "count": 12, "first_seed": 100}
+  - {"variant": "brickwork", "num_qubits": [5], "count": 2, "parameters": {"layers": [9]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run whose models have been trained."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(test_run, "PLAN", PLAN)
+        run = test_run._begin(tmp_path_factory.mktemp("learned") / "run")
+    opener = partial(test_run.open_small_bench, test_run._snapshots())
+    carry_out(run, opener, workers=2, progress=lambda _: None)
+    learn(run, parse_plan(PLAN, "the plan"))
+    return run
+
+
+def _rows(run: RunFolder, split: str) -> LearningRows:
+    results = run.table("results/**/part-*.parquet")
+    return learning_rows(results, run.table("features/*.parquet"), "friendly", split)
+
+
+def _learned(run: RunFolder) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = run.table("results/**/learned-friendly.parquet").to_pylist()
+    return rows
+
+
+def _of(rows: list[dict[str, Any]], **wanted: str) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        told = json.loads(row["parameters"])
+        if all(told.get(name) == value for name, value in wanted.items()):
+            found.append(row)
+    return found
+
+
+def test_the_exported_model_says_what_the_trained_one_says(finished: RunFolder) -> None:
+    training, test = _rows(finished, "train"), _rows(finished, "test")
+    features = test.features.astype(np.float32)
+    for variant in ("rf", "xgb", "mlp"):
+        trained = train(training, variant)
+        served = open_model(finished.path / f"models/friendly-{variant}")
+        residual, error = served.residuals(test.features)
+        np.testing.assert_allclose(residual, trained.residual.predict(features), atol=2e-5)
+        np.testing.assert_allclose(error, trained.error.predict(features), atol=2e-5)
+        assert served.card.training_sha256 == training.sha256
+        assert served.card.training_circuits == 35
+        assert served.card.families == ("trotter", "variational")
+
+
+def test_folds_are_whole_circuits_and_nothing_is_predicted_by_itself(finished: RunFolder) -> None:
+    """A target that is only a name of the circuit cannot be learned from other circuits."""
+    rows = _rows(finished, "train")
+    noise = np.random.default_rng(1).normal(size=int(rows.circuit.max()) + 1)
+    nameless = replace(rows, ideal=rows.rem + noise[rows.circuit])
+    model: TrainedModel = train(nameless, "rf")
+    error = nameless.ideal - rows.rem - model.out_of_fold
+    assert np.mean(error**2) > 0.8 * noise[rows.circuit].var()
+
+
+def test_the_vectorised_rows_are_what_a_user_would_get(finished: RunFolder) -> None:
+    """A job with this model, seed and circuit gives the row's values."""
+    cells = [c for c in read_cells(finished.table("cells.parquet")) if c.split == "test"]
+    by_cell = {row["cell_id"]: row for row in _of(_learned(finished), variant="rf", control=None)}  # type: ignore[arg-type]
+    method = make_method("ml-qem", {"model": str(finished.path / "models/friendly-rf")})
+    snapshots = test_run._snapshots()
+    for cell in (cells[0], cells[-1]):
+        snapshot = snapshots[cell.calibration_sha256]
+        placed = place(cell, snapshot)
+        qubits = placed.transpiled.physical_qubits
+        outcome = run_method(
+            placed.transpiled,
+            placed.circuit.observables,
+            method,
+            cell.shots,
+            noise=true_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
+            confusion=calibrated_confusion(snapshot, qubits),
+            simulator=test_run.ChannelSimulator(),
+            seed=method_seed(cell.seed, LEARNED_FROM),
+            calibrated=device_noise(snapshot, qubits),
+        )
+        row = by_cell[cell.cell_id]
+        np.testing.assert_allclose(outcome.mitigated.values, row["mitigated"], atol=1e-6)
+        np.testing.assert_allclose(outcome.mitigated.std_errs, row["mitigated_std_errs"], atol=1e-6)
+        assert list(outcome.mitigated.fallbacks) == row["fallbacks"]
+        assert outcome.spent.total_shots == row["total_shots"]
+
+
+def test_what_is_unlike_the_training_runs_is_left_to_rem(finished: RunFolder) -> None:
+    """Random circuits of five qubits and nine layers were never seen; new VQE angles were."""
+    rows = _of(_learned(finished), variant="rf", control=None)  # type: ignore[arg-type]
+    strange = [row for row in rows if row["variant"] == "brickwork"]
+    known = [row for row in rows if row["variant"] == "vqe"]
+    assert all(set(row["fallbacks"]) == {"rem"} for row in strange)
+    rem = {
+        row["cell_id"]: row["mitigated"]
+        for row in finished.table("results/**/part-*.parquet").to_pylist()
+        if row["method"] == "rem"
+    }
+    assert all(row["mitigated"] == rem[row["cell_id"]] for row in strange)
+    share = np.mean([name != "" for row in known for name in row["fallbacks"]])
+    assert share < 0.2
+
+
+def test_learning_beats_rem_and_its_controls_on_new_angles(finished: RunFolder) -> None:
+    rows = [row for row in _learned(finished) if row["variant"] == "vqe"]
+    rem = [
+        row["rmse_mitigated"]
+        for row in finished.table("results/**/part-*.parquet").to_pylist()
+        if row["method"] == "rem" and row["split"] == "test" and row["variant"] == "vqe"
+    ]
+    error = {
+        name: np.mean([row["rmse_mitigated"] for row in _of(rows, variant="rf", control=name)])  # type: ignore[arg-type]
+        for name in (None, "descriptors", "shuffled")
+    }
+    assert error[None] < 0.8 * np.mean(rem)
+    assert error["descriptors"] > 3 * error[None]
+    assert error["shuffled"] > 3 * error[None]
+
+
+def test_controls_see_no_noisy_value(finished: RunFolder) -> None:
+    training, test = _rows(finished, "train"), _rows(finished, "test")
+    changed = test.features.copy()
+    for name in NOISY_FEATURES:
+        changed[:, FEATURES.index(name)] = 0.123
+    same = replace(test, features=changed)
+    assert np.array_equal(
+        control_values("descriptors", training, test), control_values("descriptors", training, same)
+    )
+
+
+def test_the_report_has_the_learned_tables(finished: RunFolder) -> None:
+    summary = summarise(
+        finished.table("results/**/*.parquet"), finished.table("features/*.parquet")
+    )
+    (table,) = [t for t in summary["learned"] if t["family"] == "variational"]
+    assert {one["role"] for one in table["against"]} >= {
+        "descriptors",
+        "shuffled",
+        "zne",
+        "rem+zne",
+    }
+    assert table["missing"] == []
+    assert {check["outcome"] for check in summary["leakage"]} == {"ok"}
+
+
+def test_learning_again_changes_nothing(finished: RunFolder) -> None:
+    before = {name: (finished.path / name).read_bytes() for name in finished.files()}
+    learn(finished, parse_plan(PLAN, "the plan"))
+    assert {name: (finished.path / name).read_bytes() for name in finished.files()} == before
+
+
+def test_a_changed_model_is_refused(finished: RunFolder, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(finished.path / "models/friendly-mlp", folder)
+    file = folder / "residual.onnx"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(ArtefactError, match="not the model that its card names"):
+        open_model(folder)
+    (folder / "card.json").write_bytes(b"{}")
+    with pytest.raises(ArtefactError, match="not a model card"):
+        open_model(folder)
+    for parameters in ({}, {"model": 5}, {"model": str(tmp_path), "x": 1}):
+        with pytest.raises(BadInputError, match="a model is needed"):
+            make_method("ml-qem", parameters)
+
+
+def test_too_few_circuits(finished: RunFolder) -> None:
+    rows = _rows(finished, "train")
+    few = replace(rows, cells=tuple(row | {"circuit_id": "one"} for row in rows.cells))
+    with pytest.raises(BadInputError, match="too few to learn from"):
+        train(few, "rf")
+    assert isinstance(finished.table("results/**/*.parquet"), pa.Table)
