@@ -1,9 +1,9 @@
 """The error-mitigation benchmark: `qai em run` of the packaged plans, and what came of it.
 
-Runs the plans `bench` and `bench-unseen-family` from scratch in a home of its own, prints the tables
-of both, and compares every figure with the committed benchmarks/em_summary.json: bit for bit on the
-machine that wrote it, to four significant digits elsewhere. `--write` writes the file anew, `--keep
-FOLDER` keeps the home with its pages.
+Runs the plans `bench` and `bench-unseen-family` from scratch in a home of its own, prints the
+tables of both, and compares every figure with the committed benchmarks/em_summary.json: bit for bit
+on the machine that wrote it, to four significant digits elsewhere. `--write` writes the file anew,
+`--keep FOLDER` keeps the home with its pages.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ DIGITS = 4
 
 
 def main() -> int:
+    """Exit code 1 where the committed summary is not met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--keep", type=Path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantumai.harness.ml_qem.learning_rows import LearningRows
-from quantumai.harness.ml_qem.training import SEED, forest
+from quantumai.harness.ml_qem.training import SEED, grown_forest
 from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
 from quantumai.mitigation.readout import Array
 
@@ -27,11 +27,10 @@ def control_values(control: str, training: LearningRows, test: LearningRows) -> 
         values = _recalibrated(training, test)
     else:
         shuffled = control == "shuffled"
-        features = [
+        learned, asked = (
             _without(rows.features, shuffled, at) for at, rows in enumerate((training, test))
-        ]
-        fitted = forest(trees=120, leaf=3).fit(features[0], training.ideal)
-        values = fitted.predict(features[1])
+        )
+        values = grown_forest(learned, training.ideal, trees=120, leaf=3).predict(asked)
     return np.clip(values, -1, 1)
 
 

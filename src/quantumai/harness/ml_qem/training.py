@@ -7,7 +7,6 @@ that the model has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,31 +44,29 @@ def train(rows: LearningRows, variant: str) -> TrainedModel:
             f"{circuits} circuits are too few to learn from", hint=f"{FEWEST_CIRCUITS} or more"
         )
     features, wanted = rows.features.astype(np.float32), rows.ideal - rows.rem
-    out_of_fold = _out_of_fold(features, wanted, rows.circuit, lambda: _estimator(variant))
-    residual = _estimator(variant).fit(features, wanted)
-    error = forest(trees=60, leaf=8).fit(features, (wanted - out_of_fold) ** 2)
+    out_of_fold = _out_of_fold(variant, features, wanted, rows.circuit)
+    residual = _fitted(variant, features, wanted)
+    error = grown_forest(features, (wanted - out_of_fold) ** 2, trees=60, leaf=8)
     return TrainedModel(variant, residual, error, out_of_fold)
 
 
-def _out_of_fold(
-    features: NDArray[np.float32], wanted: Array, circuit: Any, make: Callable[[], Any]
-) -> Array:
+def _out_of_fold(variant: str, features: NDArray[np.float32], wanted: Array, circuit: Any) -> Array:
     order = np.random.Generator(np.random.PCG64(SEED)).permutation(int(circuit.max()) + 1)
     fold = order[circuit] % FOLDS
     predicted = np.empty(len(wanted))
     for number in range(FOLDS):
         held = fold == number
-        predicted[held] = make().fit(features[~held], wanted[~held]).predict(features[held])
+        predicted[held] = _fitted(variant, features[~held], wanted[~held]).predict(features[held])
     return predicted
 
 
-def _estimator(variant: str) -> Any:
+def _fitted(variant: str, features: NDArray[np.float32], wanted: Array) -> Any:
     if variant == "rf":
-        return forest(trees=120, leaf=3)
+        return grown_forest(features, wanted, trees=120, leaf=3)
     if variant == "xgb":
         from xgboost import XGBRegressor
 
-        return XGBRegressor(
+        boosted = XGBRegressor(
             n_estimators=400,
             learning_rate=0.05,
             max_depth=6,
@@ -80,6 +77,7 @@ def _estimator(variant: str) -> Any:
             n_jobs=1,
             random_state=SEED,
         )
+        return boosted.fit(features, wanted)
     if variant == "mlp":
         from sklearn.neural_network import MLPRegressor
         from sklearn.pipeline import make_pipeline
@@ -88,18 +86,23 @@ def _estimator(variant: str) -> Any:
         network = MLPRegressor(
             hidden_layer_sizes=(64, 32), alpha=1e-2, max_iter=120, random_state=SEED
         )
-        return make_pipeline(StandardScaler(), network)
+        return make_pipeline(StandardScaler(), network).fit(features, wanted)
     raise BadInputError(f"unknown kind of model {variant[:20]!r}", hint=", ".join(VARIANTS))
 
 
-def forest(trees: int, leaf: int) -> Any:
-    """A random forest of regression trees with at least `leaf` rows in each leaf."""
+def grown_forest(features: NDArray[np.float32], wanted: Array, trees: int, leaf: int) -> Any:
+    """A fitted random forest of regression trees with at least `leaf` rows in each leaf.
+
+    Grown on all cores, the same trees whatever their number, and asked on one: on several,
+    scikit-learn adds the trees' answers in the order in which they come.
+    """
     from sklearn.ensemble import RandomForestRegressor
 
-    return RandomForestRegressor(
+    forest = RandomForestRegressor(
         n_estimators=trees,
         min_samples_leaf=leaf,
         max_features=0.5,
-        n_jobs=-1,  # the same trees whatever their number
+        n_jobs=-1,
         random_state=SEED,
     )
+    return forest.fit(features, wanted).set_params(n_jobs=1)
