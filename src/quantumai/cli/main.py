@@ -18,6 +18,7 @@ from quantumai.cli import (
     backends,
     counter_sign,
     doctor,
+    em,
     jobs,
     kms,
     ledger,
@@ -63,6 +64,7 @@ _GROUPS: Mapping[str, typer.Typer] = {
     "witness": witness.app,
     "kms": kms.app,
     "objects": objects.app,
+    "em": em.app,
 }
 
 

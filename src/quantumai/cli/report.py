@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from quantumai.cli.html_parts import html_document, html_table
 from quantumai.cli.page import SIMULATED, why_lost
 from quantumai.cli.svg import Bar, Dot, Point, bar_chart, dot_chart, scatter_chart
 from quantumai.provenance.manifest.views import flat_view
@@ -19,39 +20,6 @@ if TYPE_CHECKING:
 
 _MOST_GATES_DRAWN = 400
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c2733; background: #f6f8fa; margin: 0; }
-main { max-width: 1000px; margin: 0 auto; padding: 24px; }
-section { background: #fff; border: 1px solid #dde3ea; border-radius: 10px; padding: 8px 28px 22px;
-  margin: 20px 0; }
-h1 { font-size: 28px; margin: 12px 0 4px; } h2 { font-size: 19px; margin: 16px 0 10px; }
-p { margin: 6px 0; } .quiet { color: #5b6b7c; font-size: 14px; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid #e8edf2;
-  vertical-align: top; }
-th { color: #5b6b7c; font-weight: 600; } td.n, th.n { text-align: right; }
-tr.chosen td { background: #e9f6ef; font-weight: 600; }
-code, pre, .mono { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 13px; }
-pre { overflow-x: auto; line-height: 1.05; font-size: 12px; } .hash { overflow-wrap: anywhere; }
-svg { width: 100%; height: auto; } svg text { font-size: 13px; fill: #33414f; }
-svg .axis { fill: #5b6b7c; }
-svg .named { font-weight: 600; paint-order: stroke; stroke: #fff; stroke-width: 5px; }
-svg text.mono { font-size: 13px; }
-.grid { stroke: #e8edf2; } .zero { stroke: #9aa8b5; }
-.other { fill: #9db4cc; } .win { fill: #14804a; } .refused { fill: #d9c7c7; }
-.raw { fill: #d9822b; stroke: none; } .mitigated { fill: #14804a; } .ideal { fill: #1c2733; }
-.whisker { stroke-width: 2; } .whisker.raw { stroke: #d9822b; }
-.whisker.mitigated { stroke: #14804a; }
-.badge { display: inline-block; padding: 3px 12px; border-radius: 14px; color: #fff;
-  font-weight: 600; background: #14804a; } .badge.bad { background: #b3261e; }
-.key i { display: inline-block; width: 11px; height: 11px; border-radius: 6px;
-  margin: 0 5px 0 14px; }
-.flow { display: grid; grid-template-columns: 1fr; gap: 0; }
-.step { border: 1px solid #dde3ea; border-left: 5px solid #9db4cc; border-radius: 6px;
-  padding: 8px 14px; } .step.win { border-left-color: #14804a; }
-.arrow { text-align: center; color: #9aa8b5; line-height: 1.3; }
-"""
-
 
 def html_report(report: JobReport, circuit: Circuit, envelope: bytes) -> str:
     """The whole page; `envelope` is the job's signed manifest."""
@@ -64,11 +32,7 @@ def html_report(report: JobReport, circuit: Circuit, envelope: bytes) -> str:
         _flow(report, view),
         _evidence(report),
     )
-    title = escape(f"QuantumAI: {report.circuit_name}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
-    )
+    return html_document(f"QuantumAI: {report.circuit_name}", sections)
 
 
 def _head(report: JobReport) -> str:
@@ -99,7 +63,7 @@ def _values(report: JobReport) -> str:
         if one.ideal is not None:
             dots.append(Dot(one.ideal, 0.0, "ideal"))
         rows.append((one.pauli, dots))
-    table = _table(
+    table = html_table(
         ("observable", "ideal", "raw", "mitigated", "remark"),
         [
             (
@@ -160,7 +124,7 @@ def _candidates(report: JobReport) -> str:
         for c in decision.candidates
     ]
     chosen_row = next(i for i, c in enumerate(decision.candidates) if _is_chosen(c, report))
-    table = _table(
+    table = html_table(
         ("backend", "method", "error", "USD", "fidelity", "confidence", "score", "beside winner"),
         rows,
         numbers={2, 3, 4, 5, 6},
@@ -238,28 +202,11 @@ def _step(title: str, names: Sequence[str], remark: str, subjects: dict[str, str
 def _evidence(report: JobReport) -> str:
     rows = [(str(c["status"]), str(c["name"]), str(c["detail"])) for c in report.checks]
     return (
-        f"<section><h2>What was verified</h2>{_table(('outcome', 'check', 'detail'), rows)}"
+        f"<section><h2>What was verified</h2>{html_table(('outcome', 'check', 'detail'), rows)}"
         f'<p>Manifest: <code class="hash">{escape(report.manifest_path)}</code></p>'
         f"<p>Verify again: <code>qai manifest verify {escape(report.job_id)}</code><br>"
         f"Replay: <code>qai replay {escape(report.job_id)}</code></p></section>"
     )
-
-
-def _table(
-    headers: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    numbers: set[int] | None = None,
-    chosen: int | None = None,
-) -> str:
-    css = [' class="n"' if i in (numbers or ()) else "" for i in range(len(headers))]
-    head = "".join(f"<th{c}>{escape(h)}</th>" for c, h in zip(css, headers, strict=True))
-    body = "".join(
-        ('<tr class="chosen">' if number == chosen else "<tr>")
-        + "".join(f"<td{c}>{escape(cell)}</td>" for c, cell in zip(css, row, strict=True))
-        + "</tr>"
-        for number, row in enumerate(rows)
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _key(*entries: tuple[str, str]) -> str:

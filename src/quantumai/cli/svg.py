@@ -49,13 +49,13 @@ def bar_chart(bars: Sequence[Bar]) -> str:
     for row, bar in enumerate(bars):
         y = 8 + 26 * row
         length = max(1.0, bar.value / longest * (_RIGHT - _LEFT))
-        parts.append(_text(_LEFT - 10, y + 14, bar.label, "end"))
+        parts.append(text_at(_LEFT - 10, y + 14, bar.label, "end"))
         parts.append(
             f'<rect class="{bar.kind}" x="{_LEFT}" y="{y}" '
             f'width="{length:.1f}" height="18" rx="3"/>'
         )
-        parts.append(_text(_LEFT + length + 8, y + 14, bar.text))
-    return _svg(16 + 26 * len(bars), parts)
+        parts.append(text_at(_LEFT + length + 8, y + 14, bar.text))
+    return svg(16 + 26 * len(bars), parts)
 
 
 def dot_chart(rows: Sequence[tuple[str, Sequence[Dot]]]) -> str:
@@ -67,18 +67,18 @@ def dot_chart(rows: Sequence[tuple[str, Sequence[Dot]]]) -> str:
     parts, y = [], 14
     bottom = 14 + sum(lane * len(dots) + 18 for _, dots in rows)
     for tick in ticks:
-        parts.append(_line(at(tick), 6, at(tick), bottom, "zero" if tick == 0 else "grid"))
-        parts.append(_text(at(tick), bottom + 18, f"{tick:+.4g}" if tick else "0", "middle"))
+        parts.append(line(at(tick), 6, at(tick), bottom, "zero" if tick == 0 else "grid"))
+        parts.append(text_at(at(tick), bottom + 18, f"{tick:+.4g}" if tick else "0", "middle"))
     for label, dots in rows:
-        parts.append(_text(_LEFT - 14, y + lane * len(dots) / 2 + 4, label, "end", "mono"))
+        parts.append(text_at(_LEFT - 14, y + lane * len(dots) / 2 + 4, label, "end", "mono"))
         for number, dot in enumerate(dots):
             x, mid = at(dot.value), y + lane * number + lane / 2
             if dot.std_err:
                 low, high = at(dot.value - dot.std_err), at(dot.value + dot.std_err)
-                parts.append(_line(low, mid, high, mid, f"whisker {dot.kind}"))
+                parts.append(line(low, mid, high, mid, f"whisker {dot.kind}"))
             parts.append(f'<circle class="{dot.kind}" cx="{x:.1f}" cy="{mid:.1f}" r="5"/>')
         y += lane * len(dots) + 18
-    return _svg(bottom + 30, parts)
+    return svg(bottom + 30, parts)
 
 
 def scatter_chart(points: Sequence[Point], x_name: str, y_name: str) -> str:
@@ -90,13 +90,13 @@ def scatter_chart(points: Sequence[Point], x_name: str, y_name: str) -> str:
     at_y = _scale(y_ticks[0], y_ticks[-1], bottom, top)
     parts = []
     for tick in x_ticks:
-        parts.append(_line(at_x(tick), top, at_x(tick), bottom, "grid"))
-        parts.append(_text(at_x(tick), bottom + 20, f"{tick:.4g}", "middle"))
+        parts.append(line(at_x(tick), top, at_x(tick), bottom, "grid"))
+        parts.append(text_at(at_x(tick), bottom + 20, f"{tick:.4g}", "middle"))
     for tick in y_ticks:
-        parts.append(_line(left, at_y(tick), WIDTH - 40, at_y(tick), "grid"))
-        parts.append(_text(left - 10, at_y(tick) + 4, f"{tick:.4g}", "end"))
-    parts.append(_text((left + WIDTH) / 2, bottom + 44, x_name, "middle", "axis"))
-    parts.append(_text(18, (top + bottom) / 2, y_name, "middle", "axis", turned=True))
+        parts.append(line(left, at_y(tick), WIDTH - 40, at_y(tick), "grid"))
+        parts.append(text_at(left - 10, at_y(tick) + 4, f"{tick:.4g}", "end"))
+    parts.append(text_at((left + WIDTH) / 2, bottom + 44, x_name, "middle", "axis"))
+    parts.append(text_at(18, (top + bottom) / 2, y_name, "middle", "axis", turned=True))
     # Named points last, so that nothing lies upon them.
     for point in sorted(points, key=lambda p: p.named):
         x, y = at_x(point.x), at_y(point.y)
@@ -106,8 +106,8 @@ def scatter_chart(points: Sequence[Point], x_name: str, y_name: str) -> str:
         )
         if point.named:
             side, shift = ("end", -12) if x > WIDTH * 0.6 else ("start", 12)
-            parts.append(_text(x + shift, y - 10, point.label, side, "named"))
-    return _svg(bottom + 56, parts)
+            parts.append(text_at(x + shift, y - 10, point.label, side, "named"))
+    return svg(bottom + 56, parts)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -125,18 +125,21 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
-def _text(
+def text_at(
     x: float, y: float, text: str, anchor: str = "start", kind: str = "", *, turned: bool = False
 ) -> str:
+    """One label; `anchor` is start, middle or end, `kind` a CSS class."""
     turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
     css = f' class="{kind}"' if kind else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{css}{turn}>{escape(text)}</text>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    """One straight line of a CSS class."""
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _svg(height: float, parts: Sequence[str]) -> str:
-    head = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">'
+def svg(height: float, parts: Sequence[str], width: float = WIDTH) -> str:
+    """A picture from its parts."""
+    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
     return head + "".join(parts) + "</svg>"

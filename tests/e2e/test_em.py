@@ -1,0 +1,122 @@
+"""`qai em`: a small plan run, sealed, gone on with, reported; and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quantumai.harness.results import result_schema
+from tests.e2e.qai_command import qai
+
+pytestmark = pytest.mark.slow
+
+PLAN = """
+"schema_version": 1
+"name": "tiny"
+"seed": "1"
+"shots": [400]
+"tolerance": 0.05
+"engine": "channel"
+"backends": ["ibm.fake_nairobi", "ibm.fake_torino"]
+"noises": {"friendly": {}, "unfriendly": {"idle_relaxation": true}}
+"methods": [{"name": "none"}, {"name": "rem"}, {"name": "zne"}]
+"circuits":
+  - {"variant": "brickwork", "num_qubits": [4], "count": 6}
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("plan") / "tiny.yaml"
+    file.write_text(PLAN)
+    return file
+
+
+def test_a_run_is_sealed_by_backend_and_every_file_is_in_it(plan: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    home = tmp_path / "home"
+    done = qai("em", "run", "--plan", plan, "--workers", 1, "--json", home=home)
+    assert done.code == 0, done.err
+    folder, jobs = Path(done.json["folder"]), done.json["jobs"]
+    assert "24 of 24 cells" in done.err
+    assert set(jobs) == {"ibm.fake_nairobi", "ibm.fake_torino"}
+    sealed: set[str] = set()
+    for backend, job in jobs.items():
+        verified = qai("manifest", "verify", job, "--json", home=home)
+        assert verified.code == 0, verified.out
+        view = qai("manifest", "show", job, home=home).json
+        assert (view["backend_id"], view["em_method"]) == (backend, "em-harness")
+        names = set(view["subjects"])
+        sealed |= {name.removeprefix("em/") for name in names if name.startswith("em/")}
+        for file in folder.glob(f"results/*/backend_id={backend}/*.parquet"):
+            table = pq.ParquetFile(file).read()
+            assert table.schema == result_schema()
+            assert set(table.column("job_id").to_pylist()) == {job}
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} - sealed == set()
+    assert qai("verify-all", home=home).code == 0
+    listed = qai("em", "list", "--json", home=home).json
+    assert [run["plan_name"] for run in listed] == ["tiny"]
+    # Going on with a finished run changes nothing and seals nothing again.
+    again = qai("em", "run", "--resume", "tiny", "--workers", 1, "--json", home=home)
+    assert again.json == done.json
+    assert len(qai("jobs", "list", "--json", home=home).json) == 2
+
+
+def test_a_report_is_one_page_without_links(plan: Path, tmp_path: Path) -> None:
+    home, page = tmp_path / "home", tmp_path / "page.html"
+    assert qai("em", "run", "--plan", plan, "--workers", 1, home=home).code == 0
+    made = qai("em", "report", "tiny", "--out", page, "--json", home=home)
+    assert made.code == 0, made.err
+    assert made.json["counts"]["cells"] == 24
+    assert made.json["counts"]["noises"] == ["friendly", "unfriendly"]
+    text = page.read_text()
+    assert "<svg" in text
+    assert "href=" not in text
+    assert "src=" not in text
+
+
+def test_an_unfinished_run_has_no_report(plan: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = qai("em", "run", "--plan", plan, "--workers", 1, "--json", home=home)
+    folder = Path(done.json["folder"])
+    next(folder.glob("results/*/*/*.parquet")).unlink()
+    refused = qai("em", "report", "tiny", home=home)
+    assert refused.code == 1
+    assert "1 batches of run" in refused.err
+    assert "qai em run --resume" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("em", "run"), "which plan?"),
+        (("em", "run", "--plan", "nightly", "--resume", "x"), "which plan?"),
+        (("em", "run", "--plan", "nothing"), "there is no plan"),
+        (("em", "run", "--plan", "nightly", "--crypto-mode", "none"), "unknown crypto mode"),
+        (("em", "run", "--resume", "nothing"), "no run of the harness"),
+        (("em", "report", "nothing"), "no run of the harness"),
+    ],
+)
+def test_bad_input_leaves_nothing(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    refused = qai(*words, home=home)
+    assert (refused.code, message in refused.err) == (2, True), refused.err
+    assert not home.exists()
+
+
+def test_a_bad_plan_is_told_by_its_place(plan: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    for change, message in (
+        (("brickwork", "brickwall"), ""),
+        (('"ibm.fake_torino"', '"ibm.fake_nowhere"'), "unknown backend 'ibm.fake_nowhere'"),
+        (('{"name": "zne"}', '{"name": "magic"}'), "unknown error-mitigation method 'magic'"),
+        (('"engine": "channel"', '"engine": "abacus"'), "unknown engine 'abacus'"),
+    ):
+        bad.write_text(PLAN.replace(*change))
+        refused = qai("em", "run", "--plan", bad, "--workers", 1, home=tmp_path / "home")
+        if message:
+            assert (refused.code, message in refused.err) == (2, True), refused.err
+    # Only the unknown variant was found while running: its rows say so.
+    assert len(qai("em", "list", "--json", home=tmp_path / "home").json) == 1
