@@ -115,7 +115,7 @@ def _check_fields(manifest: RunManifest, holding: list[StatementKey]) -> Check:
         if not suite_allows(manifest.pqc_suite, key.algorithm):
             detail = f"pqc_suite {manifest.pqc_suite} does not name {key.algorithm}, which signed"
             return failed("fields", detail, ExitCode.SIGNATURE)
-    who = "; recorded: QuantumAI did not run it" if manifest.origin is Origin.RECORDED else ""
+    who = "; recorded: QuantumAI did not schedule it" if manifest.origin is Origin.RECORDED else ""
     return passed("fields", f"job {manifest.job_id}: all fields are well formed{who}")
 
 
