@@ -18,6 +18,8 @@ from quantumai.execution.transpile import Transpiler
 from quantumai.randomness import RootSeed
 from tests.synthetic_devices import random_native, random_noise
 
+pytestmark = pytest.mark.slow
+
 CHANNEL, AER = ChannelSimulator(), AerSimulator()
 TERMS = ("over-rotation", "target turn", "idle relaxation", "crosstalk")
 CASES = {**{term: {term} for term in TERMS}, "all": set(TERMS)}

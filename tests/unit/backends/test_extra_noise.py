@@ -34,6 +34,8 @@ from quantumai.errors import BadInputError
 from quantumai.randomness import RootSeed
 from tests.synthetic_devices import both_ways, device, perfect
 
+pytestmark = pytest.mark.slow
+
 CHANNEL = ChannelSimulator()
 LINE = both_ways([(0, 1), (1, 2), (2, 3)])
 

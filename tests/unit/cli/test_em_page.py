@@ -16,6 +16,8 @@ from quantumai.cli.em_pictures import Look, Mark, front_chart, looks_of, ratio_c
 from quantumai.harness.report_tables import summarise
 from tests.unit.harness.synthetic_results import Truth, World, joined, results
 
+pytestmark = pytest.mark.slow
+
 NOISES = {"friendly": 1.0, "unfriendly": 3.0}
 METHODS = (
     Truth("none", 0.2),

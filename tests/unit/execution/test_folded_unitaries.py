@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from quantumai.circuits.families.family import VARIANTS, benchmark_circuit
 from quantumai.execution.transpile import Transpiler
 from quantumai.mitigation.folding import choose_folds
 from tests.synthetic_devices import both_ways, depolarizing, device, perfect
+
+pytestmark = pytest.mark.slow
 
 # Of fixed size; the others have as many qubits as are drawn.
 SIZES = {"h2": 4}

@@ -27,6 +27,8 @@ from quantumai.randomness import RootSeed
 from tests.synthetic_devices import both_ways, device, random_native
 from tests.vendor_world import START, Clock, flips
 
+pytestmark = pytest.mark.slow
+
 FOREVER = float("inf")
 LINE = both_ways([(0, 1), (1, 2)])
 OLD = device(LINE, num_qubits=3, readout=(0.01, 0.02))

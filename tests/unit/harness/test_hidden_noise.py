@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from quantumai.backends.channel_simulator import ChannelSimulator
@@ -16,6 +17,8 @@ from quantumai.harness.cells import expand, read_cells
 from quantumai.harness.estimation import Bench, MethodRun, place, run_cell
 from quantumai.harness.plan import parse_plan
 from quantumai.mitigation.entry_points import make_method
+
+pytestmark = pytest.mark.slow
 
 PLAN = b"""
 "schema_version": 1

@@ -13,6 +13,8 @@ from quantumai.harness.leakage import LEAK, NOT_CHECKED, OK, LeakageError, audit
 from quantumai.mitigation.ml_qem.features import FEATURES
 from tests.unit.harness.synthetic_results import Truth, World, features_of, joined, results
 
+pytestmark = pytest.mark.slow
+
 REM = Truth("rem", 0.05)
 TRAIN = World(circuits=30, split="train", prefix="seen-", seed=1, families=("random", "trotter"))
 TEST = World(circuits=12, unseen="circuit", prefix="new-", seed=2, families=("random", "trotter"))

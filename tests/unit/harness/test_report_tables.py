@@ -16,6 +16,8 @@ from quantumai.harness.leakage import LeakageError
 from quantumai.harness.report_tables import summarise
 from tests.unit.harness.synthetic_results import Truth, World, features_of, joined, results
 
+pytestmark = pytest.mark.slow
+
 NONE, REM = Truth("none", 0.2), Truth("rem", 0.1)
 ZNES = (
     Truth("zne", 0.08, 4.0, 3, {"extrapolation": "linear", "noise_factors": [1, 2, 3]}),

@@ -19,6 +19,8 @@ from quantumai.harness.statistics import (
 )
 from quantumai.randomness import RootSeed
 
+pytestmark = pytest.mark.slow
+
 SEED = RootSeed.of("test")
 BACKENDS = 5
 

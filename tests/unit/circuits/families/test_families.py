@@ -19,6 +19,8 @@ from quantumai.circuits.families.variational import _FIXED_ANGLES
 from quantumai.circuits.ideal import ideal_values
 from quantumai.errors import BadInputError
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"h2": 4, "lih": 6, "h4": 8}
 # Full configuration interaction in STO-3G: H2 and H4 as in many textbooks and papers (such as
 # Whitfield et al., Mol. Phys. 109, 735, 2011), to all digits given.
