@@ -23,6 +23,8 @@ from tests.synthetic_devices import (
     random_noise,
 )
 
+pytestmark = pytest.mark.slow
+
 CHANNEL, AER = ChannelSimulator(), AerSimulator()
 ENGINES = pytest.mark.parametrize("engine", [CHANNEL, AER], ids=lambda e: e.name)
 

@@ -30,6 +30,8 @@ from quantumai.mitigation.readout import Confusion
 from quantumai.randomness import RootSeed
 from tests.synthetic_devices import both_ways, depolarizing, device, perfect, random_noise
 
+pytestmark = pytest.mark.slow
+
 CHANNEL = ChannelSimulator()
 HUGE = 10**10
 FAMILIES = ("random", "trotter", "qaoa", "vqe")

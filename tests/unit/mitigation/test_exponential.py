@@ -11,6 +11,8 @@ from quantumai.mitigation.exponential import EXPECTED_DECAY, ExponentialMethod, 
 from quantumai.mitigation.extrapolation import linear_weights
 from quantumai.mitigation.methods import Estimate
 
+pytestmark = pytest.mark.slow
+
 ONE_TWO_THREE = np.array([1.0, 2.0, 3.0])
 METHOD = ExponentialMethod("zne", (1.0, 2.0, 3.0))
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from quantumai.mitigation.readout import Confusion, outcome_weights, read_values
 from quantumai.mitigation.readout_calibration import common_errors, measured_confusion
 
+pytestmark = pytest.mark.slow
+
 PAULIS = ["IIZ", "ZIX", "YYY", "IZI"]
 TRUE = Confusion(np.array([0.02, 0.05, 0.1]), np.array([0.06, 0.03, 0.2]))
 
