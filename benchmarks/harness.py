@@ -22,9 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import _mitiq_rival as mitiq_rival
 import numpy as np
-from _aer_rival import PLAIN, backend, folded_circuit, run_shares
 from _reporting import in_words, print_environment, print_json, print_table, spread
 
 from quantumai.backends.ibm_fake import read_snapshot
@@ -54,9 +52,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--circuits", type=int, default=16)
+    parser.add_argument("--workers-only", action="store_true", help="leave the curve out")
     wanted = parser.parse_args()
     warnings.simplefilter("ignore")
-    curve = [_size(size, wanted.circuits, wanted.repeats) for size in SIZES]
+    sizes = () if wanted.workers_only else SIZES
+    curve = [_size(size, wanted.circuits, wanted.repeats) for size in sizes]
     workers = _workers(wanted.repeats)
     if wanted.json:
         print_json({"curve": curve, "workers": workers})
@@ -170,6 +170,10 @@ def _harness(plan: Plan, workers: int, cells: int | None = None) -> int:
 
 def _rivals(num_qubits: int, number: int, seed: int) -> tuple[float, float]:
     """CPU-seconds of one ZNE estimate of all Z and ZZ values: mitiq's way, and Aer alone."""
+    # Not above: worker processes import this module again, and would pay for the rivals.
+    import _mitiq_rival as mitiq_rival
+    from _aer_rival import PLAIN, backend, folded_circuit, run_shares
+
     snapshot = read_snapshot(DEVICE)
     made = benchmark_circuit("tfim", num_qubits, {"field": 0.5 + 0.07 * number, "steps": 4}, 0)
     placed = Transpiler(made.circuit).transpile(snapshot)
