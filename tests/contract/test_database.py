@@ -25,6 +25,8 @@ from quantumai.storage.schema import HEAD, REVISIONS, TABLES, Kind
 from quantumai.storage.sql_database import open_database
 from tests.servers import postgres_server
 
+pytestmark = pytest.mark.slow
+
 JOB = "0190a8f0-0000-7000-8000-000000000001"
 AT = "2025-07-21T12:00:00Z"
 

@@ -9,6 +9,8 @@ from mqt.bench import BenchmarkLevel, get_benchmark
 
 from quantumai.sdk.client import replay, run
 
+pytestmark = pytest.mark.slow
+
 CIRCUITS = (
     ("ghz", 5),
     ("wstate", 5),

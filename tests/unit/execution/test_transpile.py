@@ -30,6 +30,8 @@ from quantumai.execution.transpile import TranspiledCircuit, Transpiler
 from quantumai.mitigation.readout import outcome_weights
 from tests.synthetic_devices import both_ways, device, perfect
 
+pytestmark = pytest.mark.slow
+
 _LINE = [(q, q + 1) for q in range(9)]
 _T = [(0, 1), (1, 2), (1, 3), (3, 4)]  # the five-qubit devices of IBM
 _GRID = [(0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (1, 4), (2, 5)]
