@@ -142,6 +142,8 @@ def test_inconsistent_trees_are_not_cosigned(log: HandMadeLog, prefix: str) -> N
         answer = ask(prefix, request.data)
         assert answer.status == 422, what
         assert "\u2014".encode() not in answer.body
+    needless = ask(prefix, wrong["a proof where none belongs"].data)
+    assert needless.body == b"there is nothing to prove between trees of one size\n"
     assert grow(log, prefix, 7, 9).status == 200
 
 

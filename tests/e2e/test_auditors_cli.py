@@ -281,18 +281,31 @@ def test_what_would_leave_half_a_file_or_vouch_for_itself(home: Path, tmp_path: 
     loop.symlink_to(loop)
     trust = trust_file(home, tmp_path / "trust.json", "--least-crypto-mode", "classical")
     job = job_in(home, "pqc-required")
-    own_key = json.loads(trust.read_text())["ledger"]["verifier_keys"][0]
+    own_key, own_pqc_key = json.loads(trust.read_text())["ledger"]["verifier_keys"]
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nowhere" / "x")
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("dear auditor")
     witness = "https://example.org/witness"
+    too_long = tmp_path / ("x" * 300)
+    watch = ("ledger", "watch", "--once", "--trust", trust, "--state")
+    attest = ("ledger", "attest", "--kind", "model", a_file, "--out")
     refused: list[tuple[tuple[object, ...], str, int]] = [
         (("objects", "init", "--bucket", ""), "not the name of a bucket", 2),
         (("trust", "export", "--out", a_file / "x"), "cannot write the trust file", 2),
         (("manifest", "export", job, a_file / "x"), "cannot write to", 2),
         (("manifest", "counter-sign", job, a_file / "x"), "cannot write to", 2),
-        (("ledger", "watch", "--once", "--trust", trust, "--state", loop), "state file", 2),
-        (("ledger", "watch", "--once", "--trust", trust, "--state", "x" * 300), "state file", 2),
+        (("objects", "init", "--bucket", " "), "not the name of a bucket", 2),
+        *(((*watch, at), "the state file", 2) for at in (loop, too_long, a_file / "x", dangling)),
+        *(((*attest, at), "cannot write to", 2) for at in (loop, too_long, a_file, dangling)),
+        (("ledger", "export", a_file), "cannot write to", 2),
+        (("ledger", "check-attestation", a_file), "is no attestation", 2),
+        (("ledger", "cosign", "--witness", witness, "--key", own_pqc_key), "own ledger", 2),
+        (("trust", "export", "--tenant", "a\x1b[2J=hybrid"), "not the name of a tenant", 2),
+        (("witness", "init", "--store", too_long), "cannot write to", 2),
+        (("witness", "init", "--store", tmp_path / "w", "--name", "a\x9bb"), "witness's name", 2),
+        (("witness", "key", "--store", loop), "cannot read", 2),
         (("witness", "init", "--store", home), "no folder for a witness", 2),
         (("witness", "init", "--store", foreign), "no folder for a witness", 2),
         (("witness", "key", "--store", a_file), "no witness in", 2),
@@ -308,3 +321,39 @@ def test_what_would_leave_half_a_file_or_vouch_for_itself(home: Path, tmp_path: 
         shutil.rmtree(tmp_path / "new", ignore_errors=True)
     assert sorted(tmp_path.rglob("*")) == before
     assert a_file.read_bytes() == b"mine"
+
+
+def test_what_an_auditor_is_sent_cannot_steer_the_terminal(home: Path, tmp_path: Path) -> None:
+    sent = json.loads(trust_file(home, tmp_path / "trust.json").read_text())
+    sent["tenants"] = {"a\x1b[2Jb\x9bc\u202ed": "hybrid"}
+    (tmp_path / "trust.json").write_text(json.dumps(sent))
+    told = qai("trust", "show", tmp_path / "trust.json", home=None)
+    assert "a\\x1b[2Jb\\x9bc\\u202ed: hybrid" in told.out
+    raw = qai("trust", "show", tmp_path / "trust.json", "--json", home=None)
+    assert raw.json["trust_file"]["tenants"] == sent["tenants"]
+    assert raw.out.replace("\n", "").isprintable()
+
+
+def test_evidence_goes_into_the_folder_that_is_there(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a mount, or where the auditor works: it is not replaced by another."""
+    monkeypatch.chdir(tmp_path)
+    node = tmp_path.stat().st_ino
+    assert qai("manifest", "export", job_in(home, "pqc-required"), ".", home=home).code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "artefacts",
+        "manifest.json",
+        "proof.json",
+    ]
+    assert tmp_path.stat().st_ino == node
+
+
+def test_an_attestation_with_a_name_at_the_limit(home: Path, tmp_path: Path) -> None:
+    """Its proof's name would be too long, so there is none."""
+    file = tmp_path / "weights"
+    file.write_bytes(b"weights")
+    command = ("ledger", "attest", "--kind", "model", file, "--out", tmp_path)
+    assert qai(*command, home=home).code == 0
+    made = (tmp_path / "model.attestation.json").rename(tmp_path / ("x" * 252))
+    assert qai("ledger", "check-attestation", made, file, home=None).code == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,16 @@ def trust_file(path: Path) -> TrustFile:
     from quantumai.provenance.verification.trust import TrustFile
 
     return TrustFile.parse(read_evidence(path, "the trust file"))
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at `path`; no for a path that cannot be, such as one too long."""
+    return _answered(path.exists)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at `path`; no for a path that cannot be."""
+    return _answered(path.is_dir)
 
 
 def remembered_checkpoint(file: Path | None, ledger: Path | None) -> Remembered | None:
@@ -55,3 +66,10 @@ def counter_evidence(file: Path | None) -> CounterEvidence | None:
         read_evidence(file, "the counter-signature"),
         read_evidence(file.with_suffix(".proof"), "the counter-signature's proof"),
     )
+
+
+def _answered(ask: Callable[[], bool]) -> bool:
+    try:
+        return ask()
+    except (OSError, ValueError):
+        return False

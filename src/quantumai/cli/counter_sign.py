@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from quantumai.bounded_reading import shown_path
 from quantumai.cli.options import AsJson, JobId
-from quantumai.cli.output_file import write_new_file
+from quantumai.cli.statement_files import statement_files, write_statement
 from quantumai.cli.terminal import show, show_json
-from quantumai.errors import BadInputError
 
-ENVELOPE, PROOF = "counter-signature.json", "counter-signature.proof"
+_NAME = "counter-signature"
 
 
 def counter_sign(
@@ -30,27 +30,14 @@ def counter_sign(
     from quantumai.services.existing_home import open_existing_home
 
     mode = CryptoMode.parse(crypto_mode)
-    paths = [folder / ENVELOPE, folder / PROOF]
+    paths = statement_files(folder, _NAME)  # before anything is logged
     with open_existing_home() as home:
         desk = home.desk()
         job_id = find_job(desk, job).job_id
-        _make_room(folder, paths)  # before anything is logged, and after what could be refused
         made = counter_sign_job(desk, job_id, mode)
-    # What has an envelope has its proof.
-    write_new_file(paths[1], made.proof, "the proof")
-    write_new_file(paths[0], made.envelope, "the counter-signature")
+    write_statement(paths, made.envelope, made.proof, "the counter-signature")
     if as_json:
         show_json({"files": [str(path) for path in paths]})
         return
-    show(f"{ENVELOPE} and {PROOF} in {folder}")
-    show(f"verify with: qai manifest verify MANIFEST --counter-signature {paths[0]}")
-
-
-def _make_room(folder: Path, paths: list[Path]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = [path for path in paths if path.exists()]
-    except OSError as error:
-        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from None
-    if taken:
-        raise BadInputError(f"{taken[0]} is there already", hint="name another folder")
+    show(f"{paths[0].name} and {paths[1].name} in {shown_path(folder)}")
+    show(f"verify with: qai manifest verify MANIFEST --counter-signature {shown_path(paths[0])}")

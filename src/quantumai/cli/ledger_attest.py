@@ -10,14 +10,13 @@ from typing import Annotated
 import typer
 
 from quantumai.bounded_reading import open_regular, shown_path
-from quantumai.cli.auditors_files import read_evidence, trust_file
+from quantumai.cli.auditors_files import is_there, read_evidence, trust_file
 from quantumai.cli.options import AsJson
-from quantumai.cli.output_file import write_new_file
+from quantumai.cli.statement_files import statement_files, write_statement
 from quantumai.cli.terminal import show, show_json
-from quantumai.cli.verification_report import show_report
+from quantumai.cli.verification_report import show_report, unreadable
 from quantumai.errors import BadInputError
 
-_SUFFIXES = ("attestation.json", "attestation.proof")
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files themselves.")]
 
 
@@ -42,11 +41,10 @@ def attest(
     if kind not in KINDS:
         raise BadInputError(f"unknown kind {kind[:40]!r}", hint=f"use one of: {', '.join(KINDS)}")
     digests = _digests(files)
-    targets = _free_targets(out, kind)
+    targets = statement_files(out, f"{kind}.attestation")
     with open_home() as home:
         made = attest_files(home.desk(), kind, digests, mode)
-    for path, data in zip(targets, (made.envelope, made.proof), strict=True):
-        write_new_file(path, data, "the attestation")
+    write_statement(targets, made.envelope, made.proof, "the attestation")
     if as_json:
         written = [str(path) for path in targets]
         show_json({"kind": kind, "files": digests, "leaf_index": made.index, "written": written})
@@ -76,7 +74,7 @@ def check_attestation(
 
     envelope = read_evidence(attestation, "the attestation")
     sibling = attestation.with_suffix(".proof")
-    proof = proof or (sibling if sibling.exists() else None)
+    proof = proof or (sibling if is_there(sibling) else None)
     report = verify_attestation(
         envelope,
         _digests(files or _named_beside(attestation, envelope)),
@@ -84,6 +82,11 @@ def check_attestation(
         trust_file(trust) if trust else None,
         allow_unchecked=frozenset(allow_unchecked or ()),
     )
+    if reason := unreadable(report):
+        raise BadInputError(
+            f"{shown_path(attestation)} is no attestation: {reason}",
+            hint="give one that `qai ledger attest` wrote",
+        )
     show_report(report, as_json)
     raise typer.Exit(int(report.exit_code))
 
@@ -114,21 +117,6 @@ def _sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _free_targets(folder: Path, kind: str) -> list[Path]:
-    targets = [folder / f"{kind}.{suffix}" for suffix in _SUFFIXES]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = [path for path in targets if path.exists()]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadInputError(f"cannot write to {shown_path(folder)}: {reason}") from None
-    if taken:
-        raise BadInputError(
-            f"{shown_path(taken[0])} is there already", hint="name another folder with --out"
-        )
-    return targets
-
-
 def _named_beside(attestation: Path, envelope: bytes) -> list[Path]:
     """The attested files that lie beside the attestation; a name that is a path is not followed."""
     from quantumai.provenance.manifest.attestation import parse_attestation
@@ -138,5 +126,5 @@ def _named_beside(attestation: Path, envelope: bytes) -> list[Path]:
         statement, _ = parse_attestation(parse_envelope(envelope))
     except BadInputError:
         return []  # the verification says what is wrong with it
-    named = (attestation.with_name(name) for name in statement.digests if Path(name).name == name)
-    return [path for path in named if path.exists()]
+    plain = [name for name in statement.digests if name and Path(name).name == name]
+    return [path for path in map(attestation.with_name, plain) if is_there(path)]

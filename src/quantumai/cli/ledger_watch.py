@@ -70,7 +70,7 @@ def _look(monitor: Monitor, files: StaticFiles, as_json: bool, *, may_wait: bool
     except QuantumAIError as error:
         if not (error.retryable and may_wait):
             raise
-        note(f"the log cannot be read now: {error}")
+        note(f"nothing was seen this time: {error}")
         return True
     _show(seen, as_json)
     return may_wait

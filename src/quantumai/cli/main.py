@@ -40,7 +40,7 @@ from quantumai.cli.terminal import (
     show,
     unwritable,
 )
-from quantumai.errors import QuantumAIError
+from quantumai.errors import QuantumAIError, StorageError
 
 _QUOTED = re.compile(r"('[^']{60})[^']+'")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
@@ -143,8 +143,7 @@ def _run(arguments: list[str] | None) -> int:
     except OutputError as error:
         return _full(error)
     except QuantumAIError as error:
-        hint = error.hint or f"see `{' '.join(_command_of(words))} --help`"
-        return _fail(str(error), hint, error.exit_code)
+        return _fail(str(error), error.hint or _hint(error, words), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except (BrokenPipeError, ReaderGoneError):
@@ -157,6 +156,12 @@ def _run(arguments: list[str] | None) -> int:
             raise
         what = f"internal error: {type(error).__name__}: {error}"
         return _fail(what, "run it again with QAI_DEBUG=1 for the traceback, and report it", 1)
+
+
+def _hint(error: QuantumAIError, words: list[str]) -> str:
+    if isinstance(error, StorageError):
+        return "see that the disk has room and that its files may be used; then run it again"
+    return f"see `{' '.join(_command_of(words))} --help`"
 
 
 def _command_of(words: list[str]) -> list[str]:

@@ -12,6 +12,8 @@ import typer
 from quantumai.bounded_reading import read_bounded, shown_path
 from quantumai.cli.auditors_files import (
     counter_evidence,
+    is_folder,
+    is_there,
     read_evidence,
     remembered_checkpoint,
     trust_file,
@@ -26,7 +28,7 @@ from quantumai.cli.manifest_views import (
 )
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.terminal import show_json
-from quantumai.cli.verification_report import show_report
+from quantumai.cli.verification_report import show_report, unreadable
 from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from quantumai.provenance.verification.trust import TrustFile
 
 _MOST_ARTEFACT_BYTES = 64 << 20
-_UNREADABLE = 2  # `ExitCode.BAD_INPUT`, without importing it at the start
 
 app = group("Show, verify and export a job's signed manifest.")
 
@@ -135,8 +136,8 @@ def _verify_file(
 
     manifest = read_bounded(file, LONGEST_VIEW, "the manifest")
     sibling = file.with_name("proof.json")
-    proof = proof or (sibling if _is(sibling, Path.exists) else None)
-    if artefacts and not _is(artefacts, Path.is_dir):
+    proof = proof or (sibling if is_there(sibling) else None)
+    if artefacts and not is_folder(artefacts):
         raise BadInputError(
             f"{shown_path(artefacts)} is no directory", hint="give the folder of artefacts"
         )
@@ -149,8 +150,7 @@ def _verify_file(
         remembered=remembered,
         counter=counter,
     )
-    if report.exit_code == _UNREADABLE:
-        reason = next(c.detail for c in report.checks if c.exit_code == _UNREADABLE)
+    if reason := unreadable(report):
         raise no_manifest(file, reason)
     return report
 
@@ -159,15 +159,8 @@ def _finder(folder: Path) -> Callable[[str], bytes | None]:
     def find(sha256: str) -> bytes | None:
         path = folder / sha256
         # A missing artefact is left to the verification; anything odd in its place is refused.
-        if not _is(path, Path.exists):
+        if not is_there(path):
             return None
         return read_bounded(path, _MOST_ARTEFACT_BYTES, "the artefact")
 
     return find
-
-
-def _is(path: Path, asked: Callable[[Path], bool]) -> bool:
-    try:
-        return asked(path)
-    except (OSError, ValueError):
-        return False

@@ -42,7 +42,7 @@ def write_file(path: Path, data: bytes, what: str, mode: int = 0o644) -> None:
     except OSError as error:
         raise OutputError(
             f"cannot write {what} {shown_path(path)}: {error.strerror}",
-            hint="make room, or give another --out, and run the command again",
+            hint="make room, or name another place, and run the command again",
         ) from None
 
 
@@ -62,7 +62,7 @@ def write_new_file(path: Path, data: bytes, what: str) -> None:
     except OSError as error:
         raise OutputError(
             f"cannot write {what} {shown_path(path)}: {error.strerror}",
-            hint="make room, or give another --out, and run the command again",
+            hint="make room, or name another place, and run the command again",
         ) from None
     if not created and not _holds(path, data, what):
         raise BadInputError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Collection, Sequence
@@ -17,6 +18,9 @@ from quantumai.errors import QuantumAIError
 
 WIDTH = 100
 _LONGEST_WORD, _LONGEST_LINE = 200, 2000
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_HEADING = re.compile(re.escape(_BOLD) + "(.*)" + re.escape(_PLAIN))
+_BEYOND_ASCII = re.compile(r"[^\n -~]")
 
 
 class OutputError(QuantumAIError):
@@ -40,7 +44,11 @@ def prepare_streams() -> None:
 
 
 def show(text: str = "") -> None:
-    """Print to stdout; `OutputError` where it is full, `ReaderGoneError` where nobody reads."""
+    """Print to stdout, with escapes for all but new lines and headings that steers a terminal.
+
+    Raises `OutputError` where stdout is full, `ReaderGoneError` where nobody reads.
+    """
+    text = "\n".join(map(_harmless, text.split("\n")))
     try:
         print(text if _writes("±") else text.replace("±", "+/-"))  # noqa: T201
     except BrokenPipeError:
@@ -72,7 +80,8 @@ def unwritable(error: OSError) -> OutputError:
 
 def show_json(value: Any) -> None:
     """Print one JSON value to stdout; NaN and infinities cannot occur in it."""
-    show(json.dumps(value, indent=2, ensure_ascii=not _writes("\U0001f600"), allow_nan=False))
+    text = json.dumps(value, indent=2, ensure_ascii=not _writes("\U0001f600"), allow_nan=False)
+    show(_BEYOND_ASCII.sub(_json_escape, text))
 
 
 def note(text: str) -> None:
@@ -93,8 +102,24 @@ def visible(text: str) -> str:
     """
     words = (word if len(word) <= _LONGEST_WORD else word[:60] + "..." for word in text.split())
     line = " ".join(words)
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    shown = _escaped(line)
     return shown if len(shown) <= _LONGEST_LINE else shown[: _LONGEST_LINE - 3] + "..."
+
+
+def _harmless(line: str) -> str:
+    if line.isprintable():
+        return line
+    if found := _HEADING.fullmatch(line):
+        return _BOLD + _escaped(found[1]) + _PLAIN
+    return _escaped(line)
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def _writes(sign: str) -> bool:
@@ -109,7 +134,7 @@ def _writes(sign: str) -> bool:
 def heading(text: str) -> str:
     """`text` in bold where stdout is a terminal that wants it."""
     plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
-    return text if plain else f"\x1b[1m{text}\x1b[0m"
+    return text if plain else _BOLD + text + _PLAIN
 
 
 def wrapped(text: str, indent: str = "  ") -> list[str]:

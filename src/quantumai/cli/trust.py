@@ -11,7 +11,7 @@ import typer
 from quantumai.cli.auditors_files import trust_file
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.output_file import require_writable, write_file
-from quantumai.cli.terminal import note, show, show_json
+from quantumai.cli.terminal import note, show, show_bytes, show_json
 from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def export(
         show_json({"fingerprint": trust.fingerprint()} | printed)
         return
     if not out:
-        show(trust.export().decode().rstrip("\n"))
+        show_bytes(trust.export())
     note(f"fingerprint {trust.fingerprint()}")
 
 
@@ -95,8 +95,9 @@ def show_trust(
 
 def _tenant_mode(text: str) -> tuple[str, CryptoMode]:
     from quantumai.crypto_mode import CryptoMode
+    from quantumai.jobs.object_names import check_tenant
 
     name, found, mode = text.partition("=")
     if not found or not name:
         raise BadInputError(f"not TENANT=MODE: {text[:80]!r}", hint="such as acme=pqc-required")
-    return name, CryptoMode.parse(mode)
+    return check_tenant(name), CryptoMode.parse(mode)

@@ -139,20 +139,15 @@ def list_witnesses(as_json: AsJson = False) -> None:
 
 
 def _require_others(keys: tuple[VerifierKey, ...]) -> None:
-    """Raise `BadInputError` for a key of this home's own ledger, which would vouch for itself."""
+    """Raise `BadInputError` for a key of this home's own ledger, if it has one yet."""
+    from quantumai.provenance.public_log.cosigning import require_others
     from quantumai.services.existing_home import home_exists, open_existing_home
     from quantumai.services.wiring import home_root
 
-    if not home_exists(home_root()):
-        return
-    with open_existing_home() as home:
-        sealer = home.look_at_sealer()
-        own = {key.public for key in sealer.ledger.signer.verifier_keys()} if sealer else set()
-    if any(key.public in own for key in keys):
-        raise BadInputError(
-            "that is a key of this home's own ledger, not of a witness",
-            hint="ask the witness for its verifier keys: `qai witness key` prints them",
-        )
+    if home_exists(home_root()):
+        with open_existing_home() as home:
+            if sealer := home.look_at_sealer():
+                require_others(sealer.ledger, keys)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +20,6 @@ from quantumai.errors import (
     EvidenceError,
     LedgerError,
     NotFoundError,
-    StorageError,
 )
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.history import find_row
@@ -40,10 +38,9 @@ from quantumai.provenance.verification.trust import TrustFile
 from quantumai.scheduler.decision import Decision
 from quantumai.scheduler.planner import FleetMember
 from quantumai.storage.durable_files import create_folder
+from quantumai.storage.unwritable import cannot_write
 
 CALIBRATION_PREFIX = "calibration/"
-# Whatever else goes wrong is wrong with the folder that was named.
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _RESTORE = "restore the object store from a backup"
 _Record = TypeVar("_Record")
 
@@ -224,17 +221,15 @@ def export_evidence(
     evidence = Evidence(desk, job_id)
     proof = newest_proof(desk, evidence)
     manifest = write_view(parse_envelope(evidence.envelope), view)
-    files = {view.file_name: manifest, "proof.json": proof}
-    files |= {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
+    files = {f"artefacts/{d}": evidence.artefact(n) for n, d in evidence.digests.items()}
+    files |= {"proof.json": proof, view.file_name: manifest}
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadInputError(f"{folder} is not an empty folder", hint="name a new folder")
+            reason = f"{shown_path(folder)} is not an empty folder"
+            raise BadInputError(reason, hint="name a new folder")
         create_folder(folder, files)
     except OSError as error:
-        reason = f"cannot write to {shown_path(folder)}: {error.strerror}"
-        if error.errno in _OF_THE_DISK:
-            raise StorageError(reason, hint="make room, and export again") from None
-        raise BadInputError(reason, hint="name a new folder") from None
+        raise cannot_write(folder, error, hint="name a new folder") from None
     return tuple(folder / name for name in files)
 
 

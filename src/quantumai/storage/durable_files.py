@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -63,19 +64,35 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
 def create_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `folder` with `files` (paths in it -> contents), durably: all or nothing.
 
-    An empty folder that is there is replaced. Raises `OSError`, also for one that is not empty.
+    An empty folder that is there stays, as it may be a mount or the one that somebody works in: the
+    files are written apart in it and moved up in their order, so that the last one means all.
+    Raises `OSError`, also for a folder that is not empty.
     """
-    make_folder(folder.parent)
-    temporary = folder.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+    is_there = folder.is_dir()
+    if is_there and any(folder.iterdir()):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
+    place = folder if is_there else folder.parent
+    make_folder(place)
+    temporary = place / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
     temporary.mkdir()
+    moved: list[Path] = []
     try:
         for name, data in files.items():
             make_folder((temporary / name).parent)
             create_file(temporary / name, data)
-        temporary.replace(folder)
+        moves = {folder: temporary}
+        if is_there:
+            moves = {folder / top: temporary / top for top in (Path(n).parts[0] for n in files)}
+        for target, source in moves.items():
+            source.rename(target)
+            moved.append(target)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for path in (temporary, *moved):
+            _remove(path)
         raise
+    if is_there:
+        temporary.rmdir()
+        sync_folder(folder)
     sync_folder(folder.parent)
 
 
@@ -86,6 +103,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _write_temporary(folder: Path, data: bytes, mode: int) -> Path:

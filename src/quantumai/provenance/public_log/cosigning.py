@@ -92,9 +92,23 @@ def ask_witnesses(
     open_endpoint: Callable[[str], WitnessEndpoint],
     clock: Callable[[], datetime],
 ) -> list[Asked]:
-    """Ask each witness for the ledger's newest checkpoint, and keep what they cosigned."""
+    """Ask each witness for the ledger's newest checkpoint, and keep what they cosigned.
+
+    Raises `BadInputError` for a witness that is the ledger itself.
+    """
+    require_others(ledger, [key for witness in witnesses for key in witness.keys])
     kept = CosignedCheckpoints(ledger)
     return [_ask(ledger, kept, witness, open_endpoint, clock) for witness in witnesses]
+
+
+def require_others(ledger: Ledger, keys: Sequence[VerifierKey]) -> None:
+    """Raise `BadInputError` for a key of `ledger` itself, which would vouch for itself."""
+    own = {key.public for key in ledger.signer.verifier_keys()}
+    if any(key.public in own for key in keys):
+        raise BadInputError(
+            "that is a key of this home's own ledger, not of a witness",
+            hint="ask the witness for its verifier keys: `qai witness key` prints them",
+        )
 
 
 def _ask(

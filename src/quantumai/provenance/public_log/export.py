@@ -13,7 +13,7 @@ from pathlib import Path
 
 from quantumai.bounded_reading import shown_path
 from quantumai.canonical import sha256_hex
-from quantumai.errors import BadInputError, LedgerError, NotFoundError, StorageError
+from quantumai.errors import BadInputError, LedgerError, NotFoundError
 from quantumai.provenance.ledger.checkpoint import TreeHead, with_signatures
 from quantumai.provenance.ledger.commits import Commit, CommitLog
 from quantumai.provenance.ledger.note import Note
@@ -30,6 +30,7 @@ from quantumai.storage.durable_files import (
 )
 from quantumai.storage.folder_lock import locked_folder
 from quantumai.storage.objects import ObjectStore
+from quantumai.storage.unwritable import cannot_write
 
 _AT_ONCE = 16 * WIDTH
 _OURS = {"tile", *PUBLIC_STATEMENTS.values()}
@@ -51,8 +52,8 @@ def export_ledger(
     """Bring `folder` to a checkpoint of the ledger, with cosignatures or without.
 
     `checkpoint_after(size)` chooses it, given the size that the folder has already. Raises
-    `BadInputError` for a folder that holds something else, `LedgerError` for one whose log
-    contradicts this ledger or is longer, and `StorageError` if it cannot be written.
+    `BadInputError` for a folder that holds something else or cannot be, `LedgerError` for one whose
+    log contradicts this ledger or is longer, and `StorageError` where the disk fails.
     """
     try:
         make_folder(folder)
@@ -70,7 +71,7 @@ def export_ledger(
             # Cosignatures that are there already stay, if they are of the same head.
             replace_file(folder / CHECKPOINT, _with_former(folder, checkpoint, since, head))
     except OSError as error:
-        raise StorageError(f"cannot write {shown_path(folder)}: {error.strerror}") from error
+        raise cannot_write(folder, error) from error
     return Exported(head, since, written, missing)
 
 

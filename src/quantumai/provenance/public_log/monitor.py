@@ -17,7 +17,7 @@ from quantumai.errors import (
     BadInputError,
     EvidenceError,
     LedgerError,
-    StorageError,
+    QuantumAIError,
 )
 from quantumai.provenance.ledger.checkpoint import TreeHead, stated_head
 from quantumai.provenance.ledger.consistency import require_growth
@@ -29,6 +29,7 @@ from quantumai.provenance.verification.freshness import verified_head
 from quantumai.provenance.verification.trust import TrustFile
 from quantumai.storage.durable_files import replace_file
 from quantumai.storage.folder_lock import locked_folder
+from quantumai.storage.unwritable import cannot_write
 
 _LONGEST_STATE = 1 << 20
 
@@ -76,8 +77,8 @@ class Monitor:
     def look(self, files: StaticFiles) -> Observation:
         """Check the log's checkpoint and what is new since the last look; then remember it.
 
-        Raises `AlarmError` when the log misbehaves, `StorageError` when it cannot be read now, and
-        `BadInputError` for a state file that is none.
+        Raises `AlarmError` when the log misbehaves, `StorageError` when it cannot be read now or
+        the disk is full, and `BadInputError` for a state file that is none or cannot be.
         """
         former = self.remembered()
         try:
@@ -95,15 +96,14 @@ class Monitor:
     def remembered(self) -> TreeHead | None:
         """The head in the state file, None if there is no such file yet."""
         try:
-            self._state.resolve()  # a loop of links, which `exists` takes for nothing at all
+            # Resolved first: a loop of links is nothing at all to `exists`.
+            folder = self._state.resolve().parent
             if not self._state.exists():
+                if not folder.is_dir():
+                    raise NotADirectoryError(0, f"there is no directory {shown_path(folder)}")
                 return None
         except (OSError, ValueError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BadInputError(
-                f"cannot read the state file {shown_path(self._state)}: {reason}",
-                hint="give another --state",
-            ) from None
+            raise self._unusable(error) from None
         data = read_bounded(self._state, _LONGEST_STATE, "the state file")
         try:
             return verified_head(data, self._trust, self._mode)
@@ -170,10 +170,10 @@ class Monitor:
                 if known is None or known.size <= head.size:
                     replace_file(self._state.resolve(), checkpoint)
         except OSError as error:
-            raise StorageError(
-                f"cannot write the state file {shown_path(self._state)}: {error.strerror}",
-                hint="nothing was remembered; make room and look again",
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> QuantumAIError:
+        return cannot_write(self._state, error, "the state file", hint="give another --state")
 
 
 def remembered_checkpoint(path: Path) -> bytes:

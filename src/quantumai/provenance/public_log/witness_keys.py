@@ -27,7 +27,7 @@ from quantumai.provenance.ledger.note import (
 
 _HANDLES = {"witness-ed25519/1": ED25519, "witness-ml-dsa-44/1": ML_DSA_44}
 _TYPES = {ED25519: TYPE_COSIGNATURE_ED25519, ML_DSA_44: TYPE_ML_DSA_44}
-_NAME = re.compile(r"[^\s+\x00-\x1f]+")
+_NAME = re.compile(r"[^\s+]+")
 
 
 class ProviderCosigner:
@@ -70,7 +70,7 @@ def default_witness_name(provider: KeyProvider) -> str:
 
 def check_witness_name(name: str) -> str:
     """Return `name` if a signed note can carry it, else raise `BadInputError`."""
-    if not _NAME.fullmatch(name) or len(name.encode()) > 255:
+    if not _NAME.fullmatch(name) or not name.isprintable() or len(name.encode()) > 255:
         raise BadInputError(
             f"not a witness's name: {name[:80]!r}",
             hint="such as example.org/witness: no spaces, no plus sign, 255 bytes at most",

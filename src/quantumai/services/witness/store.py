@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from quantumai.bounded_reading import shown_path
-from quantumai.errors import BadInputError, ConflictError, NotFoundError, StorageError
+from quantumai.errors import BadInputError, ConflictError, NotFoundError
 from quantumai.keys.providers.port import KeyProvider
 from quantumai.provenance.ledger.note import VerifierKey
 from quantumai.provenance.public_log.witness import Witness
@@ -25,7 +25,8 @@ from quantumai.provenance.public_log.witness_keys import (
 )
 from quantumai.provenance.public_log.witness_memory import FolderMemory
 from quantumai.services.wiring import open_providers, utc_now
-from quantumai.storage.durable_files import create_file, make_folder
+from quantumai.storage.durable_files import TEMPORARY_PREFIX, create_file, make_folder
+from quantumai.storage.unwritable import cannot_write
 
 _FILE = "witness.toml"
 _MEMORY = "cosigned"
@@ -52,9 +53,9 @@ def init_store(folder: Path, name: str, settings: Mapping[str, str]) -> WitnessS
     """Make a witness in `folder`: keys and name, for good. Raises `ConflictError` if it has one."""
     if name:
         check_witness_name(name)
-    if (folder / _FILE).exists():
-        raise _taken(folder)
     try:
+        if (folder / _FILE).exists():
+            raise _taken(folder)
         _require_own(folder)
         make_folder(folder, 0o700)
         provider = _provider(folder, settings)
@@ -64,14 +65,14 @@ def init_store(folder: Path, name: str, settings: Mapping[str, str]) -> WitnessS
         if not create_file(folder / _FILE, line.encode(), 0o600):
             raise _taken(folder)
     except OSError as error:
-        raise StorageError(f"cannot write {shown_path(folder)}: {error.strerror}") from error
+        raise cannot_write(folder, error, hint="give another --store") from error
     return WitnessStore(folder, cosigner)
 
 
 def _require_own(folder: Path) -> None:
     """Raise `BadInputError` for a folder with anything but keys, which may be set up before."""
-    foreign = sorted({p.name for p in folder.iterdir()} - _KEYS) if folder.is_dir() else []
-    if foreign:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if foreign := sorted(name for name in names - _KEYS if not name.startswith(TEMPORARY_PREFIX)):
         raise BadInputError(
             f"{shown_path(folder)} is no folder for a witness: it has {shown_path(foreign[0])}",
             hint="give a new folder with --store; a home is its own",
@@ -87,7 +88,12 @@ def open_store(folder: Path, settings: Mapping[str, str]) -> WitnessStore:
         raise NotFoundError(
             f"no witness in {shown_path(folder)}", hint="`qai witness init --store DIR` makes one"
         ) from None
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+    except OSError as error:
+        raise BadInputError(
+            f"cannot read {shown_path(folder / _FILE)}: {error.strerror}",
+            hint="give the witness's folder with --store",
+        ) from None
+    except (ValueError, msgspec.ValidationError) as error:
         raise BadInputError(f"{_FILE}: {error}", hint="restore it from a backup") from None
     return WitnessStore(folder, ProviderCosigner(_provider(folder, settings), name))
 

@@ -88,7 +88,7 @@ def test_a_folder_of_something_else_is_left_alone(ledger: Ledger, tmp_path: Path
     with pytest.raises(BadInputError, match="something else"):
         export(ledger, other)
     assert files(other) == {"letter.txt": b"dear"}
-    with pytest.raises(StorageError):
+    with pytest.raises(BadInputError, match="a file stands"):
         export(ledger, other / "letter.txt")
     strange = HandMadeLog([leaf("run-manifest", "x")])
     strange.write(tmp_path / "strange", 1)

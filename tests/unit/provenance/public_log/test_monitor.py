@@ -130,7 +130,7 @@ def test_a_state_that_cannot_be_written_or_believed(
         with pytest.raises(BadInputError, match="state file"):
             Monitor(log.trust(), state).look(files)
         assert state.read_bytes() == wrong
-    with pytest.raises(StorageError):
+    with pytest.raises(BadInputError, match="no directory"):
         Monitor(log.trust(), tmp_path / "nowhere" / "state").look(files)
 
 
