@@ -49,9 +49,6 @@ def circuit_id(circuit: Circuit, observables: tuple[str, ...]) -> str:
     return "sha256:" + sha256_hex(canonical_json(content))
 
 
-_Built = "tuple[QuantumCircuit, tuple[str, ...]]"
-
-
 @dataclass(frozen=True)
 class _Variant:
     family: str

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantumai.circuits.circuit import Circuit
-from quantumai.circuits.families.paulis import chain, pauli, z_and_zz
+from quantumai.circuits.families.paulis import chain, ising_terms, pauli, z_and_zz
+from quantumai.circuits.families.random import Brickwork, brickwork
 from quantumai.circuits.loading import from_qiskit
 from quantumai.errors import BadInputError
 from quantumai.randomness import RootSeed
@@ -48,17 +49,7 @@ def family_circuit(family: str, num_qubits: int, seed: int) -> FamilyCircuit:
 
 def _random(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tuple[str, ...]]:
     """Brickwork of Haar-like single-qubit rotations and CZ, 2 to 6 layers."""
-    from qiskit import QuantumCircuit
-
-    qc = QuantumCircuit(num_qubits)
-    for layer in range(int(rng.integers(2, 7))):
-        for q in range(num_qubits):
-            # cos(theta) uniform on [-1, 1] spreads the rotated state evenly over the sphere.
-            theta = math.acos(float(rng.uniform(-1, 1)))
-            qc.u(theta, *(float(a) for a in rng.uniform(-math.pi, math.pi, 2)), q)
-        for q in range(layer % 2, num_qubits - 1, 2):
-            qc.cz(q, q + 1)
-    return qc, z_and_zz(num_qubits)
+    return brickwork(num_qubits, Brickwork(int(rng.integers(2, 7))), rng)
 
 
 def _trotter(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tuple[str, ...]]:
@@ -125,9 +116,7 @@ def _vqe(num_qubits: int, rng: np.random.Generator) -> tuple[QuantumCircuit, tup
         if layer < layers:
             for a, b in chain(num_qubits):
                 qc.cx(a, b)
-    fields = tuple(pauli(num_qubits, "X", (q,)) for q in range(num_qubits))
-    couplings = tuple(pauli(num_qubits, "Z", edge) for edge in chain(num_qubits))
-    return qc, (*couplings, *fields)
+    return qc, ising_terms(num_qubits)
 
 
 _Builder = Callable[[int, "np.random.Generator"], "tuple[QuantumCircuit, tuple[str, ...]]"]
