@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from quantumai.backends.noise import DeviceNoise
 from quantumai.backends.simulator import Simulator
 from quantumai.execution.exact_run import ExactRun, simulate
 from quantumai.execution.readings import read_bases
-from quantumai.execution.run import Outcome, draw, draw_method, split_shots
+from quantumai.execution.run import Outcome, draw_bases, draw_method
 from quantumai.execution.transpile import TranspiledCircuit
 from quantumai.mitigation.methods import Method
 from quantumai.mitigation.readout import Array, Confusion
 from quantumai.randomness import RootSeed
+
+_BARE = 0
+"""The row of an `ExactRun` that is the circuit without folds."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,7 @@ def equal_shot_twin(exact: ExactRun, total_shots: int, seed: RootSeed) -> EqualS
     Randomness: stream "equal-shot/<basis>" for each basis, so `seed` may be the method's own.
     Raises `BadInputError` for fewer shots than bases.
     """
-    counts = np.stack(
-        [
-            draw(probabilities[:1], shots, seed.generator(f"equal-shot/{basis.pauli}"))
-            for basis, probabilities, shots in zip(
-                exact.bases,
-                exact.probabilities,
-                split_shots(total_shots, len(exact.bases)),
-                strict=True,
-            )
-        ]
-    )
+    counts = draw_bases(exact, [_BARE], total_shots, seed, "equal-shot")
     readings = read_bases(counts, exact.bases, exact.paulis, None)
     return EqualShotTwin(readings.values[0], readings.std_errs[0], total_shots)
 

@@ -175,18 +175,7 @@ def draw_method(
 ) -> Outcome:
     """The part of a run that follows simulation; `exact` was simulated for this method and seed."""
     folds = method_folds(exact.circuit, method, seed)
-    rows = exact.rows(folds)
-    counts = np.stack(
-        [
-            draw(probabilities[rows], basis_shots, seed.generator(f"shots/{basis.pauli}"))
-            for basis, probabilities, basis_shots in zip(
-                exact.bases,
-                exact.probabilities,
-                split_shots(shots, len(exact.bases)),
-                strict=True,
-            )
-        ]
-    )
+    counts = draw_bases(exact, exact.rows(folds), shots, seed, "shots")
     calibration_counts = None
     if method.calibration_share and exact.calibration is not None:
         each = ceil(shots * method.calibration_share / 2)
@@ -209,6 +198,27 @@ def draw_method(
         exact.circuit, exact.paulis, calibrated, outcome.raw, rem.values, rem.std_errs
     )
     return replace(outcome, mitigated=method.estimate_run(evidence))
+
+
+def draw_bases(
+    exact: ExactRun, rows: Sequence[int], shots: int, seed: RootSeed, stream: str
+) -> Counts:
+    """Histograms of `shots` over all bases at each of `rows`, shape (bases, rows, 2**n).
+
+    Randomness: stream "<stream>/<basis>" for each basis. Raises `BadInputError` for fewer shots
+    than bases.
+    """
+    return np.stack(
+        [
+            draw(probabilities[rows], basis_shots, seed.generator(f"{stream}/{basis.pauli}"))
+            for basis, probabilities, basis_shots in zip(
+                exact.bases,
+                exact.probabilities,
+                split_shots(shots, len(exact.bases)),
+                strict=True,
+            )
+        ]
+    )
 
 
 def draw(probabilities: Array, shots: int, generator: np.random.Generator) -> Counts:

@@ -17,6 +17,7 @@ import numpy as np
 
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.circuits.ideal import ideal_probabilities, ideal_values
+from quantumai.execution.histograms import plain_histograms
 from quantumai.harness.cells import Cell, canonical_text
 from quantumai.harness.estimation import MethodRun, Placed
 from quantumai.harness.plan import MethodWanted
@@ -80,7 +81,7 @@ def assessed(cell: Cell, placed: Placed, run: MethodRun, truth: Truth) -> dict[s
         "observed_precision_fidelity": float(np.exp(-error / cell.tolerance)),
         "hellinger_polarized": _hellinger(placed, run, truth),
         "fallbacks": list(mitigated.fallbacks),
-        HISTOGRAMS: _histograms(run),
+        HISTOGRAMS: canonical_json(plain_histograms(outcome)),
         FEATURES: None if run.features is None else run.features.ravel().tolist(),
     }
 
@@ -136,25 +137,6 @@ def errors(name: str, values: Array, std_errs: Array, ideal: Array) -> Mapping[s
 def computing_versions() -> str:
     """Versions of the libraries that the figures depend on, as JSON text."""
     return json.dumps({name: metadata.version(name) for name in COMPUTING_LIBRARIES})
-
-
-def _histograms(run: MethodRun) -> bytes:
-    """Counts by basis and noise factor as canonical JSON; the rightmost bit is compact qubit 0."""
-    outcome = run.run.outcome
-    num_qubits = outcome.counts.shape[2].bit_length() - 1
-    return canonical_json(
-        {
-            "noise_factors": outcome.noise_factors.tolist(),
-            "bases": [
-                {"basis": basis, "counts": [_counts(row, num_qubits) for row in rows]}
-                for basis, rows in zip(outcome.bases, outcome.counts, strict=True)
-            ],
-        }
-    )
-
-
-def _counts(row: Any, num_qubits: int) -> dict[str, int]:
-    return {f"{index:0{num_qubits}b}": int(row[index]) for index in np.flatnonzero(row)}
 
 
 def _hellinger(placed: Placed, run: MethodRun, truth: Truth) -> float | None:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from quantumai.backends.noise import device_noise
 from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.backends.simulator import Simulator
 from quantumai.canonical import canonical_json
 from quantumai.circuits.ideal import ideal_values
+from quantumai.execution.histograms import plain_histograms
 from quantumai.execution.run import Outcome, calibrated_confusion, run_method
 from quantumai.execution.transpile import TranspiledCircuit
 from quantumai.jobs.request import PreparedJob
@@ -79,27 +79,11 @@ def execute(
         seed=RootSeed(job.request.seed),
     )
     parts = {
-        "histograms": _histograms(outcome, job.circuit.num_qubits),
+        "histograms": {"schema_version": 1, **plain_histograms(outcome)},
         "result": _result(job, decision, outcome),
         "assessment": _assessment(job, outcome),
     }
     return {name: canonical_json(part) for name, part in parts.items()}
-
-
-def _histograms(outcome: Outcome, num_qubits: int) -> dict[str, Any]:
-    """Counts by outcome; in a bit string the rightmost bit is compact qubit 0."""
-    return {
-        "schema_version": 1,
-        "noise_factors": outcome.noise_factors.tolist(),
-        "bases": [
-            {"basis": basis, "counts": [_counts(row, num_qubits) for row in histograms]}
-            for basis, histograms in zip(outcome.bases, outcome.counts, strict=True)
-        ],
-    }
-
-
-def _counts(row: Any, num_qubits: int) -> dict[str, int]:
-    return {f"{index:0{num_qubits}b}": int(row[index]) for index in np.flatnonzero(row)}
 
 
 def _result(job: PreparedJob, decision: Decision, outcome: Outcome) -> dict[str, Any]:
