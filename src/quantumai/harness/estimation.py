@@ -9,7 +9,7 @@ from typing import Any
 
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.extra_noise import true_noise
-from quantumai.backends.noise import device_noise
+from quantumai.backends.noise import DeviceNoise, device_noise
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.families.family import BenchmarkCircuit, benchmark_circuit
 from quantumai.errors import NotFoundError
@@ -81,6 +81,7 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
     """
     began = time.perf_counter()
     snapshot, qubits = placed.snapshot, placed.transpiled.physical_qubits
+    calibrated = device_noise(snapshot, qubits)
     runs = run_with_twins(
         placed.transpiled,
         placed.circuit.observables,
@@ -90,16 +91,18 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
         confusion=calibrated_confusion(snapshot, qubits),
         simulator=bench.open_simulator(cell.engine),
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
-        calibrated=device_noise(snapshot, qubits),
+        calibrated=calibrated,
     )
     runtime_s = (time.perf_counter() - began) / len(runs)
     return tuple(
-        MethodRun(wanted, run, runtime_s, _features(placed, wanted, run))
+        MethodRun(wanted, run, runtime_s, _features(placed, calibrated, wanted, run))
         for wanted, run in zip(cell.methods, runs, strict=True)
     )
 
 
-def _features(placed: Placed, wanted: MethodWanted, run: TwinnedRun) -> Array | None:
+def _features(
+    placed: Placed, calibrated: DeviceNoise, wanted: MethodWanted, run: TwinnedRun
+) -> Array | None:
     if wanted != LEARNED_FROM:
         return None
     transpiled, outcome = placed.transpiled, run.outcome
@@ -107,7 +110,7 @@ def _features(placed: Placed, wanted: MethodWanted, run: TwinnedRun) -> Array | 
         RunEvidence(
             transpiled.circuit,
             tuple(transpiled.place(pauli) for pauli in placed.circuit.observables),
-            device_noise(placed.snapshot, transpiled.physical_qubits),
+            calibrated,
             outcome.raw,
             outcome.mitigated.values,
             outcome.mitigated.std_errs,

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Task = TypeVar("Task")
-BatchFunction = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 
 _function: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None
 

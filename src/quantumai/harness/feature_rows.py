@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantumai.errors import BadInputError
+from quantumai.harness.plan import LEARNED_FROM
 from quantumai.harness.results import FEATURES
 from quantumai.harness.statistics import Array, Codes
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 Texts = np.ndarray[Any, np.dtype[np.object_]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-_SOURCE = "rem"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def read_feature_rows(results: pa.Table, features: pa.Table, names: Sequence[str
     sources = {
         row["cell_id"]: row
         for row in results.select(list(wanted)).to_pylist()
-        if row["method"] == _SOURCE and row["parameters"] == "{}" and row["ideal"] is not None
+        if (row["method"], row["parameters"]) == (LEARNED_FROM.name, "{}")
+        and row["ideal"] is not None
     }
     matrices, ideals, noises, texts, sizes = [], [], [], [], []
     for cell_id, flat in zip(

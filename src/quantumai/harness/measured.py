@@ -17,7 +17,7 @@ import numpy as np
 
 from quantumai.circuits.families.family import VARIANTS
 from quantumai.errors import BadInputError
-from quantumai.harness.results import require_results
+from quantumai.harness.results import LEARNED, require_results
 from quantumai.harness.statistics import Array, CellErrors, Codes
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Stands for all families together, where there are several."""
-LEARNED = "ml-qem"
 NO_VALUE = "no value and no reason"
 _NUMBERS = {
     "error": "rmse_mitigated",

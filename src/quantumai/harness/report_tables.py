@@ -13,7 +13,8 @@ import numpy as np
 
 from quantumai.harness.leakage import require_no_leakage
 from quantumai.harness.learned_tables import learned_table, role, side_by_side
-from quantumai.harness.measured import LEARNED, Block, Rows, blocks_of
+from quantumai.harness.measured import Block, Rows, blocks_of
+from quantumai.harness.results import LEARNED
 from quantumai.harness.statistics import Array, Estimate, Figures, estimate, figures, front
 from quantumai.mitigation.ml_qem.features import FEATURES
 from quantumai.randomness import RootSeed

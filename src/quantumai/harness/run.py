@@ -15,7 +15,7 @@ from quantumai.harness.batch import run_batch
 from quantumai.harness.estimation import Bench
 from quantumai.harness.fan_out import fan_out
 from quantumai.harness.results import FEATURES, HISTOGRAMS, result_schema
-from quantumai.harness.run_folder import CELLS, RunFolder
+from quantumai.harness.run_folder import CELLS, RunFolder, RunRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,29 +52,30 @@ def carry_out(
 ) -> None:
     """Run every batch that is not there yet. `open_bench` is called in each worker."""
     cells = run.table(CELLS)
-    batches = list(_batches(run, cells))
+    record = run.record()
+    batches = list(_batches(record, cells))
     todo = [batch for batch in batches if not run.has(batch.results)]
     total, ready = cells.num_rows, cells.num_rows - sum(batch.length for batch in todo)
     done = ready
     progress(Progress(done, ready, total))
     tasks = ((batch, _cells_of(cells, batch)) for batch in todo)
     for batch, made in fan_out(tasks, partial(_opened, open_bench), workers):
-        _store(run, batch, made)
+        _store(run, record, batch, made)
         done += batch.length
         progress(Progress(done, ready, total))
 
 
 def missing_batches(run: RunFolder) -> int:
     """How many batches of a run are not there yet."""
-    return sum(not run.has(batch.results) for batch in _batches(run, run.table(CELLS)))
+    cells = run.table(CELLS)
+    return sum(not run.has(batch.results) for batch in _batches(run.record(), cells))
 
 
 def _opened(open_bench: Callable[[], Bench]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     return partial(run_batch, bench=open_bench())
 
 
-def _batches(run: RunFolder, cells: pa.Table) -> Iterator[_Batch]:
-    record = run.record()
+def _batches(record: RunRecord, cells: pa.Table) -> Iterator[_Batch]:
     backends = cells.column("backend_id").to_pylist()
     first = 0
     while first < len(backends):
@@ -97,7 +98,7 @@ def _cells_of(cells: pa.Table, batch: _Batch) -> pa.RecordBatch:
     return cells.slice(batch.first, batch.length).combine_chunks().to_batches()[0]
 
 
-def _store(run: RunFolder, batch: _Batch, made: pa.RecordBatch) -> None:
+def _store(run: RunFolder, record: RunRecord, batch: _Batch, made: pa.RecordBatch) -> None:
     """Histograms and features first: a batch counts as done once its results are there."""
     import pyarrow as pa
 
@@ -109,8 +110,7 @@ def _store(run: RunFolder, batch: _Batch, made: pa.RecordBatch) -> None:
     if learned.num_rows:
         run.write_table(batch.features, learned)
     paths = [f"{batch.histograms}#{row}" for row in range(table.num_rows)]
-    job_ids = run.record().job_ids
-    jobs = [job_ids[backend] for backend in table.column("backend_id").to_pylist()]
+    jobs = [record.job_ids[backend] for backend in table.column("backend_id").to_pylist()]
     table = table.drop_columns([HISTOGRAMS, FEATURES])
     for name, values in (("raw_histogram_path", paths), ("job_id", jobs)):
         place = table.column_names.index(name)

@@ -16,13 +16,12 @@ from quantumai.harness.ml_qem.training import SEED, grown_forest
 from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
 from quantumai.mitigation.readout import Array
 
-CONTROLS = ("descriptors", "shuffled", "recalibration")
 _NOISY = [FEATURES.index(name) for name in NOISY_FEATURES]
 _KINDS = [FEATURES.index(name) for name in ("weight", "weight_x", "weight_y")]
 
 
 def control_values(control: str, training: LearningRows, test: LearningRows) -> Array:
-    """Values of the test rows by one of `CONTROLS`, within [-1, 1]; shape (rows,)."""
+    """Values of the test rows by one of `results.CONTROLS`, within [-1, 1]; shape (rows,)."""
     if control == "recalibration":
         values = _recalibrated(training, test)
     else:

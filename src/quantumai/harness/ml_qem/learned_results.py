@@ -13,7 +13,7 @@ import numpy as np
 from quantumai.canonical import canonical_json
 from quantumai.harness.assessment import errors
 from quantumai.harness.ml_qem.learning_rows import LearningRows
-from quantumai.harness.results import result_schema
+from quantumai.harness.results import LEARNED, result_schema
 from quantumai.mitigation.fidelity import polarization_fidelity
 from quantumai.mitigation.ml_qem.features import FEATURES
 from quantumai.mitigation.ml_qem.served import LearnedMethod, learned_values
@@ -21,8 +21,6 @@ from quantumai.mitigation.readout import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-METHOD = "ml-qem"
 
 
 def learned_rows(test: LearningRows, method: LearnedMethod) -> pa.Table:
@@ -70,7 +68,7 @@ def _row(
     told = errors("mitigated", values, std_errs, ideal)
     return {
         **cell,
-        "method": METHOD,
+        "method": LEARNED,
         "parameters": parameters,
         "mitigated": values.tolist(),
         "mitigated_std_errs": std_errs.tolist(),

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from quantumai.harness.ml_qem.controls import CONTROLS, control_values
+from quantumai.harness.ml_qem.controls import control_values
 from quantumai.harness.ml_qem.export import model_files
 from quantumai.harness.ml_qem.learned_results import control_rows, learned_rows
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.training import train
-from quantumai.harness.plan import Plan
+from quantumai.harness.plan import Learning, Plan
+from quantumai.harness.results import CONTROLS
 from quantumai.harness.run_folder import RunFolder
 from quantumai.mitigation.ml_qem.onnx_model import CARD, open_model
 
@@ -37,14 +38,13 @@ def learn(run: RunFolder, plan: Plan) -> None:
             continue
         training = learning_rows(results, features, noise, "train")
         test = learning_rows(results, features, noise, "test")
-        tables = list(_tables(run, plan, noise, training, test))
-        _write(run, name, tables)
+        _write(run, name, list(_tables(run, plan.learning, noise, training, test)))
 
 
 def _tables(
-    run: RunFolder, plan: Plan, noise: str, training: LearningRows, test: LearningRows
+    run: RunFolder, learning: Learning, noise: str, training: LearningRows, test: LearningRows
 ) -> Iterator[pa.Table]:
-    for variant in plan.learning.variants if plan.learning else ():
+    for variant in learning.variants:
         folder = f"models/{noise}-{variant}"
         if not run.has(f"{folder}/{CARD}"):
             began_s = time.process_time()
@@ -53,7 +53,7 @@ def _tables(
             for name, data in model_files(model, training, noise, cpu_s).items():
                 run.write(f"{folder}/{name}", data)
         yield learned_rows(test, open_model(run.path / folder))
-    for control in CONTROLS if plan.learning and plan.learning.controls else ():
+    for control in CONTROLS if learning.controls else ():
         values = control_values(control, training, test)
         yield control_rows(test, _CONTROLLED, control, values)
 

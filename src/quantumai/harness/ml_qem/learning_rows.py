@@ -50,6 +50,8 @@ class LearningRows:
 
 def learning_rows(results: pa.Table, features: pa.Table, noise: str, split: str) -> LearningRows:
     """The rows of one noise that models learn from ("train") or are measured on ("test")."""
+    import pyarrow.compute as pc
+
     by_cell = dict(
         zip(
             features.column("cell_id").to_pylist(),
@@ -57,14 +59,11 @@ def learning_rows(results: pa.Table, features: pa.Table, noise: str, split: str)
             strict=True,
         )
     )
-    cells = tuple(
-        row
-        for row in results.to_pylist()
-        if row["noise"] == noise
-        and row["split"] == split
-        and (row["method"], row["parameters"]) == (LEARNED_FROM.name, "{}")
-        and row["failure"] is None
-    )
+    wanted = pc.is_null(results["failure"])
+    asked = {"noise": noise, "split": split, "method": LEARNED_FROM.name, "parameters": "{}"}
+    for column, value in asked.items():
+        wanted = pc.and_(wanted, pc.equal(results[column], value))
+    cells = tuple(results.filter(wanted).to_pylist())
     matrices = [np.reshape(by_cell[row["cell_id"]], (-1, len(FEATURES))) for row in cells]
     return LearningRows(
         cells,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 CARD, RESIDUAL, ERROR = "card.json", "residual.onnx", "error.onnx"
-VARIANTS = ("rf", "xgb", "mlp")
 _MOST_BYTES = 200_000_000
 
 
