@@ -11,6 +11,7 @@ turns them by RZZ(pi zeta t), since H = (zeta/4) ZZ in units of 2 pi hbar.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import pi
 
 from quantumai.backends.noise import DeviceNoise, IdleNoise
@@ -49,6 +50,16 @@ def scheduled(
         placed.append(waited)
         counts += [1] * (len(waited.qubits) == 2)
     return (*placed, *rotations), tuple(counts)
+
+
+def waiting_schedule(
+    circuit: PhysicalCircuit, noise: DeviceNoise, zz_hz: float
+) -> tuple[NativeGate, ...]:
+    """The circuit with all its waiting, as if qubits relaxed and coupled ones had this ZZ rate."""
+    pairs = sorted({(min(ends), max(ends)) for ends in noise.two_qubit})
+    assumed = replace(noise, idle=IdleNoise(True, zz_hz, tuple(pairs)))
+    once = [1] * circuit.two_qubit_gate_count
+    return scheduled(circuit, "Z" * circuit.num_qubits, assumed, once)[0]
 
 
 class _Waiting:

@@ -22,6 +22,7 @@ RIVALS = {
     "descriptors": "control: descriptors",
     "shuffled": "control: shuffled",
     "recalibration": "control: recalibration",
+    "rescaled": "control: rescaled",
 }
 DEFINITIONS = {
     "error": """Mean over cells (circuit x backend) of the RMSE over a cell's observables,
@@ -40,7 +41,9 @@ DEFINITIONS = {
     "strongest": """Chosen in hindsight: of its kind the one with the least error on these very
         cells, in every resample anew. So is the learned method.""",
     "controls": """A learned method without any noisy value (descriptors), with the noisy values of
-        other circuits (shuffled), and a straight line through the noisy value (recalibration).""",
+        other circuits (shuffled), a straight line through the noisy value (recalibration), and what
+        physics gives without learning: the REM value over the signal that the calibration's light
+        cone leaves (rescaled).""",
     "brackets": """95 % intervals from 2000 bootstrap resamples of whole circuits, the same for all
         methods; [-] where there are fewer than 10 circuits.""",
 }

@@ -1,8 +1,9 @@
 """Tables of learned methods, each with its controls and its strongest rivals.
 
 A learned method may win without having learned to mitigate. What it gains without any noisy value
-("descriptors"), with the noisy values of other circuits ("shuffled") and from a straight line
-through the noisy value ("recalibration") stands beside it. Its rivals are the best of their kind in
+("descriptors"), with the noisy values of other circuits ("shuffled"), from a straight line through
+the noisy value ("recalibration") and from the physics it starts from ("rescaled") stands beside it.
+Its rivals are the best of their kind in
 hindsight: chosen by their errors on these very cells, in every resample anew.
 """
 

@@ -20,7 +20,7 @@ UNREPEATABLE = ("job_id", "raw_histogram_path", "runtime_seconds")
 HISTOGRAMS, FEATURES = "histograms", "features"
 LEARNED = "ml-qem"
 """The method of what the learning step adds."""
-CONTROLS = ("descriptors", "shuffled", "recalibration")
+CONTROLS = ("descriptors", "shuffled", "recalibration", "rescaled")
 """What the parameter "control" of such a row may be: see `ml_qem.controls`."""
 
 _TEXT, _WHOLE, _REAL, _REALS, _FLAG = "string", "int64", "float64", "list<double>", "bool"

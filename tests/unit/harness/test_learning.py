@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from quantumai.backends.extra_noise import true_noise
 from quantumai.backends.noise import device_noise
@@ -27,7 +28,8 @@ from quantumai.harness.report_tables import summarise
 from quantumai.harness.run import carry_out
 from quantumai.harness.run_folder import RunFolder
 from quantumai.mitigation.entry_points import make_method
-from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
+from quantumai.mitigation.ml_qem.features import FEATURES, LEAST_SIGNAL, NOISY_FEATURES
+from quantumai.mitigation.ml_qem.novelty import PER_CIRCUIT, PER_OBSERVABLE, run_descriptors
 from quantumai.mitigation.ml_qem.onnx_model import open_model
 from tests.unit.harness import test_run
 
@@ -53,7 +55,7 @@ PLAN = b"""
   - {"variant": "tfim", "num_qubits": [4], "count": 1, "split": "train",
      "parameters": {"steps": [2, 3, 4, 5, 6], "field": [0.6, 1.1, 1.5]}}
   - {"variant": "vqe", "num_qubits": [4], "count": 12, "first_seed": 100}
-  - {"variant": "brickwork", "num_qubits": [5], "count": 2, "parameters": {"layers": [9]}}
+  - {"variant": "brickwork", "num_qubits": [5], "count": 4, "parameters": {"layers": [4]}}
 """
 
 
@@ -94,7 +96,7 @@ def test_the_exported_model_says_what_the_trained_one_says(finished: RunFolder) 
     for variant in ("rf", "xgb", "mlp"):
         trained = train(training, variant)
         served = open_model(finished.path / f"models/friendly-{variant}")
-        residual, error = served.residuals(test.features)
+        residual, error = served.model.residuals(test.features)
         np.testing.assert_allclose(residual, trained.residual.predict(features), atol=2e-5)
         # Thresholds of trees are float32 there: a few rows take another branch.
         np.testing.assert_allclose(error, trained.error.predict(features), rtol=0.1, atol=2e-5)
@@ -107,9 +109,9 @@ def test_folds_are_whole_circuits_and_nothing_is_predicted_by_itself(finished: R
     """A target that is only a name of the circuit cannot be learned from other circuits."""
     rows = _rows(finished, "train")
     noise = np.random.default_rng(1).normal(size=int(rows.circuit.max()) + 1)
-    nameless = replace(rows, ideal=rows.rem + noise[rows.circuit])
+    nameless = replace(rows, ideal=rows.baseline + noise[rows.circuit])
     model: TrainedModel = train(nameless, "rf")
-    error = nameless.ideal - rows.rem - model.out_of_fold
+    error = nameless.ideal - rows.baseline - model.out_of_fold
     assert np.mean(error**2) > 0.8 * noise[rows.circuit].var()
 
 
@@ -141,20 +143,58 @@ def test_the_vectorised_rows_are_what_a_user_would_get(finished: RunFolder) -> N
         assert outcome.spent.total_shots == row["total_shots"]
 
 
-def test_what_is_unlike_the_training_runs_is_left_to_rem(finished: RunFolder) -> None:
-    """Random circuits of five qubits and nine layers were never seen; new VQE angles were."""
+def test_what_is_unlike_the_training_runs_is_left_to_physics(finished: RunFolder) -> None:
+    """Random circuits of five qubits were never seen; new VQE angles were."""
     rows = _of(_learned(finished), variant="rf", control=None)  # type: ignore[arg-type]
     strange = [row for row in rows if row["variant"] == "brickwork"]
     known = [row for row in rows if row["variant"] == "vqe"]
-    assert all(set(row["fallbacks"]) == {"rem"} for row in strange)
-    rem = {
-        row["cell_id"]: row["mitigated"]
-        for row in finished.table("results/**/part-*.parquet").to_pylist()
-        if row["method"] == "rem"
-    }
-    assert all(row["mitigated"] == rem[row["cell_id"]] for row in strange)
+    assert len(strange) == 8
+    assert all(set(row["fallbacks"]) == {"rescaled rem"} for row in strange)
+    measured = finished.table("results/**/part-*.parquet").to_pylist()
+    rem = {row["cell_id"]: row for row in measured if row["method"] == "rem"}
+    tables = finished.table("features/*.parquet").to_pylist()
+    features = {row["cell_id"]: np.reshape(row["features"], (-1, len(FEATURES))) for row in tables}
+    for row in strange:
+        found, plain = features[row["cell_id"]], rem[row["cell_id"]]
+        signal = np.maximum(np.exp(found[:, FEATURES.index("log_signal")]), LEAST_SIGNAL)
+        by_hand = np.clip(np.array(plain["mitigated"]) / signal, -1, 1)
+        np.testing.assert_allclose(row["mitigated"], by_hand, atol=1e-12)
+        errors = np.array(plain["mitigated_std_errs"]) / signal
+        np.testing.assert_allclose(row["mitigated_std_errs"], errors, atol=1e-12)
     share = np.mean([name != "" for row in known for name in row["fallbacks"]])
-    assert share < 0.2
+    assert share < 0.05
+
+
+def test_a_run_is_known_by_its_distance_from_other_circuits_runs(finished: RunFolder) -> None:
+    """Served distances and the bound, against plain arithmetic."""
+    training, test = _rows(finished, "train"), _rows(finished, "test")
+    method = open_model(finished.path / "models/friendly-rf")
+    runs, asked = (_descriptors(rows) for rows in (training, test))
+    scale = np.where(runs.std(axis=0) > 1e-7, runs.std(axis=0), 1.0)
+
+    def distances(some: NDArray[np.float64]) -> NDArray[np.float64]:
+        apart = (some[:, None] - runs[None]) / scale
+        return np.asarray(np.sqrt((apart**2).sum(axis=2)))
+
+    ids = np.array([row["circuit_id"] for row in training.cells])
+    elsewhere = np.where(ids[:, None] == ids[None], np.inf, distances(runs))
+    bound = method.card.largest_distance
+    assert bound == pytest.approx(elsewhere.min(axis=1).max(), rel=1e-4)
+    served = method.model.distances(run_descriptors(test.features, test.cell))
+    np.testing.assert_allclose(served, distances(asked).min(axis=1), rtol=1e-3, atol=1e-3)
+
+
+def _descriptors(rows: LearningRows) -> NDArray[np.float64]:
+    """Of each run, circuit by circuit."""
+    found = []
+    for number in range(len(rows.cells)):
+        told = dict(zip(FEATURES, rows.features[rows.cell == number].T, strict=True))
+        shape = [told[name][0] for name in PER_CIRCUIT]
+        means, spreads = (
+            [statistic(told[name]) for name in PER_OBSERVABLE] for statistic in (np.mean, np.std)
+        )
+        found.append([*shape, *means, *spreads])
+    return np.round(found, 9)
 
 
 def test_learning_beats_rem_and_its_controls_on_new_angles(finished: RunFolder) -> None:

@@ -38,6 +38,7 @@ LEARNED = (
     learned(0.02, "xgb"),
     *(learned(b, "rf", c) for b, c in ((0.12, "descriptors"), (0.15, "shuffled"))),
     learned(0.09, "linear", "recalibration"),
+    learned(0.07, "rf", "rescaled"),
 )
 WORLD = World(circuits=60, observables=20, shots=(10_000,))
 
@@ -133,7 +134,8 @@ def test_rivals_of_a_learned_method_are_the_strongest_in_hindsight_beside_all_co
     assert against["zne"]["hindsight_of"] == 3
     for name, rival in (
         ("zne", ZNES[2]), ("rem+zne", CLASSICAL[-1]), ("descriptors", LEARNED[2]),
-        ("shuffled", LEARNED[3]), ("recalibration", LEARNED[4]), ("none", NONE),
+        ("shuffled", LEARNED[3]), ("recalibration", LEARNED[4]), ("rescaled", LEARNED[5]),
+        ("none", NONE),
     ):  # fmt: skip
         ratio = against[name]["ratio"]
         assert ratio["value"] == pytest.approx(expected(rival, 10_000) / ours, rel=0.03)
@@ -166,7 +168,12 @@ def test_labels_say_what_sets_methods_apart() -> None:
 
 def test_missing_controls_are_named() -> None:
     summary = summarise(results([*CLASSICAL, LEARNED[0]], WORLD))
-    assert summary["learned"][0]["missing"] == ["descriptors", "shuffled", "recalibration"]
+    assert summary["learned"][0]["missing"] == [
+        "descriptors",
+        "shuffled",
+        "recalibration",
+        "rescaled",
+    ]
     assert summarise(results(CLASSICAL, WORLD))["learned"] == []
 
 

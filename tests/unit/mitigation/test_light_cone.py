@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,11 +11,13 @@ from qiskit import qasm2
 from qiskit.quantum_info import Pauli, Statevector
 
 from quantumai.backends.channel_simulator import ChannelSimulator
-from quantumai.backends.noise import DeviceNoise, GateNoise
+from quantumai.backends.noise import DeviceNoise, GateNoise, IdleNoise
 from quantumai.backends.physical_circuit import NativeGate, PhysicalCircuit
-from quantumai.mitigation.light_cone import light_cone
+from quantumai.mitigation.light_cone import REFERENCE_ZZ_HZ, light_cone
 from quantumai.mitigation.readout import outcome_weights
 from tests.synthetic_devices import FOREVER_S, depolarizing, pairs, perfect, random_native
+
+RING = ((0, 1), (0, 2), (1, 2))
 
 
 def _clifford(num_qubits: int, gate: str, rng: np.random.Generator) -> PhysicalCircuit:
@@ -158,3 +162,51 @@ def test_total_noise_leaves_nothing_and_no_nan() -> None:
     with np.errstate(divide="ignore"):
         cone = light_cone(circuit, depolarizing(2, 1.0, 1.0), ["ZZ", "XI"])
     assert np.all(np.exp(cone.fixed_log + 3 * cone.folded_log) == 0)
+
+
+def test_waiting_costs_what_the_simulator_makes_of_it() -> None:
+    """Dephasing and ZZ of a qubit that waits in the equator beside one that waits in |0>."""
+    t2_s, gate_s = 50e-6, 400e-9
+    one_qubit = (GateNoise((FOREVER_S,), (t2_s,), 0.0, 0.0),) * 3
+    two_qubit = {pair: GateNoise((FOREVER_S,) * 2, (FOREVER_S,) * 2, gate_s, 0.0) for pair in RING}
+    zeros = (0.0,) * 3
+    noise = DeviceNoise(one_qubit, two_qubit, zeros, zeros)
+    gates = [NativeGate("sx", (1,))] + [NativeGate("cx", (0, 2))] * 3
+    circuit, paulis = PhysicalCircuit(3, tuple(gates)), ["IYI", "ZII", "IXZ"]
+    cone = light_cone(circuit, noise, paulis, waiting=True)
+    np.testing.assert_allclose(cone.idle_log, [-3 * gate_s / t2_s, 0, -3 * gate_s / t2_s])
+    np.testing.assert_array_equal(cone.zz_log, 0)  # its neighbours are busy all the time
+    for relaxes in (False, True):
+        idle = IdleNoise(relaxes, 0.0, tuple(RING))
+        (value,) = _values(circuit, replace(noise, idle=idle), ["IYI"], 1)
+        assert abs(value) == pytest.approx(np.exp(relaxes * cone.idle_log[0]), abs=1e-9)
+
+
+def test_neighbours_that_wait_together_turn_each_other() -> None:
+    """Qubit 2 keeps the others waiting; to second order the cosine of the angle is what is left."""
+    gate_s = 300e-9
+    one_qubit = (GateNoise((FOREVER_S,), (FOREVER_S,), 0.0, 0.0),) * 4
+    pairs = {(0, 1), (2, 3)}
+    two_qubit = {pair: GateNoise((FOREVER_S,) * 2, (FOREVER_S,) * 2, gate_s, 0.0) for pair in pairs}
+    zeros = (0.0,) * 4
+    noise = DeviceNoise(one_qubit, two_qubit, zeros, zeros)
+    gates = (NativeGate("sx", (0,)), NativeGate("cx", (2, 3)))
+    circuit = PhysicalCircuit(4, gates)
+    cone = light_cone(circuit, noise, ["IIIY", "IIZI"], waiting=True)
+    angle = np.pi * REFERENCE_ZZ_HZ * gate_s
+    np.testing.assert_allclose(cone.zz_log, [-(angle**2) / 2, 0])
+    idle = IdleNoise(False, REFERENCE_ZZ_HZ, tuple(sorted(pairs)))
+    (value,) = _values(circuit, replace(noise, idle=idle), ["IIIY"], 1)
+    assert np.log(abs(value)) == pytest.approx(cone.zz_log[0], rel=0.01)
+
+
+def test_asking_for_waiting_changes_nothing_else() -> None:
+    rng = np.random.default_rng(5)
+    circuit, noise = _brickwork("cx", rng), _uneven(4, 0.02, rng)
+    paulis = _stabilizers(circuit)
+    plain = light_cone(circuit, noise, paulis)
+    asked = light_cone(circuit, noise, paulis, waiting=True)
+    for name in ("fixed_log", "folded_log", "mean_square"):
+        np.testing.assert_allclose(getattr(asked, name), getattr(plain, name), atol=1e-12)
+    assert not plain.idle_log.any()
+    assert not plain.zz_log.any()

@@ -1,9 +1,10 @@
-"""Three controls: what learning gains without having learned to mitigate.
+"""Four controls: what learning gains without having learned to mitigate.
 
 "descriptors": the same forest without any noisy value. "shuffled": with the noisy values of other
 observables, so that only their distribution is left. "recalibration": a straight line from the REM
 value to the ideal one, by letters of the observable. The first two predict the value itself, as a
-residual would hold the noisy value. Where one of them is as good, nothing was mitigated.
+residual would hold the noisy value. Where one of these three is as good, nothing was mitigated.
+"rescaled": the baseline itself, by physics alone. Where it is as good, nothing was learned.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _KINDS = [FEATURES.index(name) for name in ("weight", "weight_x", "weight_y")]
 
 def control_values(control: str, training: LearningRows, test: LearningRows) -> Array:
     """Values of the test rows by one of `results.CONTROLS`, within [-1, 1]; shape (rows,)."""
-    if control == "recalibration":
+    if control == "rescaled":
+        values = test.baseline
+    elif control == "recalibration":
         values = _recalibrated(training, test)
     else:
         shuffled = control == "shuffled"

@@ -1,61 +1,62 @@
-"""A trained model as files: two ONNX graphs and the card that says what they are."""
+"""A trained model as files: ONNX graphs and the card that says what they are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.harness.ml_qem.known_runs import KnownRuns, known_runs
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import TrainedModel
 from quantumai.mitigation.ml_qem.features import FEATURES, FEATURES_VERSION
-from quantumai.mitigation.ml_qem.onnx_model import CARD, ERROR, RESIDUAL
-from quantumai.mitigation.ml_qem.served import FALLBACK, ModelCard
+from quantumai.mitigation.ml_qem.novelty import RUN_COLUMNS
+from quantumai.mitigation.ml_qem.onnx_model import CARD, DISTANCE, ERROR, RESIDUAL
+from quantumai.mitigation.ml_qem.served import CARD_VERSION, FALLBACK, ModelCard
 
 _OPSET = 15
-_MARGIN = 0.1
-_FARTHEST = 0.999
 
 
 def model_files(
     model: TrainedModel, rows: LearningRows, noise: str, cpu_s: float
 ) -> dict[str, bytes]:
     """Names and contents of a model's folder."""
-    residual, error = _onnx(model.residual), _onnx(model.error)
-    card = model_card(model, rows, noise, cpu_s, sha256_hex(residual), sha256_hex(error))
-    return {
-        RESIDUAL: residual,
-        ERROR: error,
-        CARD: canonical_json(msgspec.to_builtins(card)),
+    known = known_runs(rows)
+    graphs = {
+        RESIDUAL: _onnx(model.residual, len(FEATURES)),
+        ERROR: _onnx(model.error, len(FEATURES)),
+        DISTANCE: _onnx(known.nearest, RUN_COLUMNS),
     }
+    digests = {name: sha256_hex(graph) for name, graph in graphs.items()}
+    card = model_card(model, rows, known, noise, cpu_s, digests)
+    return {**graphs, CARD: canonical_json(msgspec.to_builtins(card))}
 
 
 def model_card(
     model: TrainedModel,
     rows: LearningRows,
+    known: KnownRuns,
     noise: str,
     cpu_s: float,
-    residual_sha256: str,
-    error_sha256: str,
+    digests: Mapping[str, str],
 ) -> ModelCard:
-    """What is known of the model when it has been trained; errors are those out of fold."""
-    features = rows.features
-    means, scales = features.mean(axis=0), features.std(axis=0)
-    scales = np.where(scales > 0, scales, 1.0)
-    distances = np.mean(((features - means) / scales) ** 2, axis=1)
-    lows, highs = features.min(axis=0), features.max(axis=0)
-    margin = _MARGIN * np.maximum(highs - lows, 1e-6)
+    """What is known of the model when it has been trained; errors are those out of fold.
+
+    `digests` are the SHA-256 (hex) of its graphs by file name.
+    """
     return ModelCard(
-        schema_version=1,
+        schema_version=CARD_VERSION,
         name=f"ml-qem-{model.variant}-{noise}",
         variant=model.variant,
         noise=noise,
         features_version=FEATURES_VERSION,
         features=FEATURES,
-        model_sha256=residual_sha256,
-        error_model_sha256=error_sha256,
+        model_sha256=digests[RESIDUAL],
+        error_model_sha256=digests[ERROR],
+        distance_model_sha256=digests[DISTANCE],
         training_sha256=rows.sha256,
         training_rows=len(rows.ideal),
         training_circuits=len(np.unique(rows.circuit)),
@@ -63,11 +64,7 @@ def model_card(
         backends=_told(rows, "backend_id"),
         calibration_ids=_told(rows, "calibration_id"),
         metrics=_metrics(model, rows),
-        means=tuple(means.tolist()),
-        scales=tuple(scales.tolist()),
-        lows=tuple((lows - margin).tolist()),
-        highs=tuple((highs + margin).tolist()),
-        largest_distance=float(np.quantile(distances, _FARTHEST) * 1.5),
+        largest_distance=known.largest_distance,
         fallback=FALLBACK,
         training_cpu_s=cpu_s,
         licence="Apache-2.0",
@@ -80,13 +77,14 @@ def _metrics(model: TrainedModel, rows: LearningRows) -> dict[str, dict[str, flo
     """RMSE over rows by family, out of fold."""
     family = np.array([row["family"] for row in rows.cells])[rows.cell]
     raw = rows.features[:, FEATURES.index("raw")]
-    values = np.clip(rows.rem + model.out_of_fold, -1, 1)
+    values = np.clip(rows.baseline + model.out_of_fold, -1, 1)
+    estimates = {"raw": raw, "rem": rows.rem, FALLBACK: rows.baseline, "ml-qem": values}
     found = {}
     for name in sorted(set(family)):
         of = family == name
         found[str(name)] = {
             what: float(np.sqrt(np.mean((estimate[of] - rows.ideal[of]) ** 2)))
-            for what, estimate in (("raw", raw), ("rem", rows.rem), ("ml-qem", values))
+            for what, estimate in estimates.items()
         }
     return found
 
@@ -95,14 +93,15 @@ def _told(rows: LearningRows, name: str) -> tuple[str, ...]:
     return tuple(sorted({str(row[name]) for row in rows.cells}))
 
 
-def _onnx(estimator: Any) -> bytes:
+def _onnx(estimator: Any, columns: int) -> bytes:
     if type(estimator).__module__.startswith("xgboost"):
         from onnxmltools import convert_xgboost
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         graph = convert_xgboost(
             estimator,
-            initial_types=[("features", FloatTensorType([None, len(FEATURES)]))],
+            name="xgb",  # else a random one, and other bytes each time
+            initial_types=[("features", FloatTensorType([None, columns]))],
             target_opset=_OPSET,
         )
     else:
@@ -111,7 +110,7 @@ def _onnx(estimator: Any) -> bytes:
 
         graph = to_onnx(
             estimator,
-            initial_types=[("features", SklFloat([None, len(FEATURES)]))],
+            initial_types=[("features", SklFloat([None, columns]))],
             target_opset=_OPSET,
         )
     data: bytes = graph.SerializeToString(deterministic=True)

@@ -24,16 +24,10 @@ if TYPE_CHECKING:
 
 
 def learned_rows(test: LearningRows, method: LearnedMethod) -> pa.Table:
-    """A model's values on test rows, REM where a row is out of distribution."""
-    values, std_errs, strange = learned_values(method.card, method.residuals, test.features)
-    rem_std_errs = test.features[:, FEATURES.index("rem_std_err")]
-    return _table(
-        test,
-        dict(method.params),
-        np.where(strange, test.rem, values),
-        np.where(strange, rem_std_errs, std_errs),
-        np.where(strange, method.card.fallback, ""),
-    )
+    """A model's values on test rows, its fallback's where a run is out of distribution."""
+    found = learned_values(method.card, method.model, test.features, test.cell)
+    fallbacks = np.array(found.fallbacks)
+    return _table(test, dict(method.params), found.values, found.std_errs, fallbacks)
 
 
 def control_rows(test: LearningRows, variant: str, control: str, values: Array) -> pa.Table:

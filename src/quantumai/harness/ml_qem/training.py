@@ -1,8 +1,8 @@
-"""Training one model: the residual of an observable, ideal minus REM value, and its squared error.
+"""Training one model: the residual of an observable, ideal minus baseline, and its squared error.
 
-Learning what is left after REM needs ten times less data than learning the value. The squared error
-is learned from residuals out of fold, folds being whole circuits, so that it is that of circuits
-that the model has not seen.
+Learning what is left after physics needs ten times less data than learning the value, and does less
+harm where it does not apply. The squared error is learned from residuals out of fold, folds being
+whole circuits, so that it is that of circuits that the model has not seen.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def train(rows: LearningRows, variant: str) -> TrainedModel:
         raise BadInputError(
             f"{circuits} circuits are too few to learn from", hint=f"{FEWEST_CIRCUITS} or more"
         )
-    features, wanted = rows.features.astype(np.float32), rows.ideal - rows.rem
+    features, wanted = rows.features.astype(np.float32), rows.ideal - rows.baseline
     out_of_fold = _out_of_fold(variant, features, wanted, rows.circuit)
     residual = _fitted(variant, features, wanted)
     error = grown_forest(features, (wanted - out_of_fold) ** 2, trees=60, leaf=8)

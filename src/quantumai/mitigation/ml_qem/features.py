@@ -17,7 +17,7 @@ from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.mitigation.light_cone import light_cone
 from quantumai.mitigation.readout import Array, Confusion, support_of
 
-FEATURES_VERSION = "features-v1"
+FEATURES_VERSION = "features-v2"
 LEAST_SIGNAL = 0.05
 """Below this share of surviving signal, dividing by it would only amplify shot noise."""
 _ANGLE_BINS = 8
@@ -27,7 +27,8 @@ NOISY_FEATURES = (
     "neighbour_mean", "neighbour_magnitude", "neighbour_largest", "all_magnitude", "all_rms",
 )  # fmt: skip
 DESCRIPTORS = (
-    "log_signal", "log_signal_fixed", "log_signal_folded", "prior_mean_square",
+    "log_signal", "log_signal_fixed", "log_signal_folded", "log_signal_idle", "log_signal_zz",
+    "prior_mean_square",
     "readout_contrast", "readout_offset", "rem_std_err", "rescaled_std_err",
     "weight", "weight_x", "weight_y",
     "num_qubits", "two_qubit_gates", "gates_per_qubit", "two_qubit_gates_per_qubit",
@@ -35,6 +36,11 @@ DESCRIPTORS = (
     "readout_error_mean", *(f"angles_{i}" for i in range(_ANGLE_BINS)),
 )  # fmt: skip
 FEATURES = (*NOISY_FEATURES, *DESCRIPTORS)
+BASELINE, BASELINE_STD_ERR = "rescaled", "rescaled_std_err"
+"""The REM value over the signal that the calibration's light cone leaves, and its shot noise.
+
+It is what physics alone gives, without a model: models learn what is left after it.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,15 @@ def observable_features(evidence: RunEvidence) -> Array:
     """Shape (observables, len(FEATURES)), columns in the order of `FEATURES`."""
     paulis = evidence.paulis
     supports = [support_of(pauli) for pauli in paulis]
-    cone = light_cone(evidence.circuit, evidence.calibrated, paulis)
+    cone = light_cone(evidence.circuit, evidence.calibrated, paulis, waiting=True)
     log_signal = cone.fixed_log + cone.folded_log
     signal = np.maximum(np.exp(log_signal), LEAST_SIGNAL)
     columns: dict[str, Array] = {
         "log_signal": log_signal,
         "log_signal_fixed": cone.fixed_log,
         "log_signal_folded": cone.folded_log,
+        "log_signal_idle": cone.idle_log,
+        "log_signal_zz": cone.zz_log,
         "prior_mean_square": cone.mean_square,
         "rem_std_err": evidence.rem_std_errs,
         "rescaled_std_err": evidence.rem_std_errs / signal,

@@ -1,4 +1,4 @@
-"""Opening a trained model: one ONNX file with the residual and one with its squared error."""
+"""Opening a trained model: ONNX files for residual, its squared error, and distance of a run."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ from quantumai.mitigation.readout import Array
 if TYPE_CHECKING:
     import onnxruntime
 
-CARD, RESIDUAL, ERROR = "card.json", "residual.onnx", "error.onnx"
+CARD = "card.json"
+RESIDUAL, ERROR, DISTANCE = "residual.onnx", "error.onnx", "distance.onnx"
 _MOST_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
-class OnnxResiduals:
-    """`Residuals` by two ONNX sessions, float32 inside, one thread: the same bits every time."""
+class OnnxModel:
+    """`Model` by ONNX sessions, float32 inside, one thread: the same bits every time."""
 
     residual: onnxruntime.InferenceSession
     error: onnxruntime.InferenceSession
+    distance: onnxruntime.InferenceSession
 
-    def __call__(self, features: Array) -> tuple[Array, Array]:
-        """See `Residuals`."""
-        rows = features.astype(np.float32)
-        return _run(self.residual, rows), _run(self.error, rows)
+    def residuals(self, features: Array) -> tuple[Array, Array]:
+        """See `Model.residuals`."""
+        return _run(self.residual, features), _run(self.error, features)
+
+    def distances(self, descriptors: Array) -> Array:
+        """See `Model.distances`."""
+        return _run(self.distance, descriptors)
 
 
 def open_learned_method(parameters: Mapping[str, Any]) -> LearnedMethod:
@@ -56,7 +61,8 @@ def open_model(folder: Path) -> LearnedMethod:
     card = parse_card(read_bounded(folder / CARD, _MOST_BYTES, "the model card"))
     residual = _session(folder / RESIDUAL, card.model_sha256)
     error = _session(folder / ERROR, card.error_model_sha256)
-    return LearnedMethod(card, OnnxResiduals(residual, error))
+    distance = _session(folder / DISTANCE, card.distance_model_sha256)
+    return LearnedMethod(card, OnnxModel(residual, error, distance))
 
 
 def session_of(data: bytes) -> onnxruntime.InferenceSession:
@@ -97,6 +103,8 @@ def _session(path: Path, digest: str) -> onnxruntime.InferenceSession:
     return session_of(data)
 
 
-def _run(session: onnxruntime.InferenceSession, rows: Any) -> Array:
-    (values,) = session.run(None, {session.get_inputs()[0].name: rows})
+def _run(session: onnxruntime.InferenceSession, rows: Array) -> Array:
+    """The last output, a number for each row; a graph of distances gives neighbours before them."""
+    asked = {session.get_inputs()[0].name: rows.astype(np.float32)}
+    values = session.run([session.get_outputs()[-1].name], asked)[0]
     return np.asarray(values, dtype=np.float64).reshape(len(rows))

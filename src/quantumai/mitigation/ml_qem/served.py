@@ -1,7 +1,7 @@
 """A trained ML-QEM model as a method: features in, residuals out, by ONNX.
 
-The model predicts the residual of each observable, ideal minus REM value, and the square of its own
-error. A run unlike those it learned from is left to a declared method, and the estimate says so.
+The model predicts the residual of each observable, ideal value minus `BASELINE`, and the square of
+its own error. A run unlike those it learned from is left to the baseline, and the estimate says so.
 """
 
 from __future__ import annotations
@@ -12,27 +12,34 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from quantumai.errors import ArtefactError
 from quantumai.mitigation.methods import Estimate
 from quantumai.mitigation.ml_qem.features import (
+    BASELINE,
+    BASELINE_STD_ERR,
     FEATURES,
     FEATURES_VERSION,
     RunEvidence,
     observable_features,
 )
+from quantumai.mitigation.ml_qem.novelty import run_descriptors
 from quantumai.mitigation.readout import Array
 
-FALLBACK = "rem"
+CARD_VERSION = 2
+FALLBACK = "rescaled rem"
+"""`BASELINE` by name: REM divided by the signal that the calibration's light cone leaves."""
+WITHOUT_EVIDENCE = "rem"
 
 
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a model is, what it learned from and how well: it lies beside the model as JSON.
 
-    `model_sha256` and `error_model_sha256` are of its ONNX files. An observable's features x are
-    standardised by `means` and `scales`; it is out of distribution where the mean square of its
-    row exceeds `largest_distance`, or a feature lies outside `lows` and `highs`. `metrics` are by
-    family: RMSE over observables of raw, REM and this model, out of fold.
+    The three SHA-256 are of its ONNX files. A run is out of distribution where its distance from
+    the nearest training run exceeds `largest_distance`, the largest that a training run has from
+    those of other circuits; both are distances of standardised `run_descriptors`. `metrics` are by
+    family: RMSE over observables of raw, REM, baseline and this model, out of fold.
     """
 
     schema_version: int
@@ -43,6 +50,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     features: tuple[str, ...]
     model_sha256: str
     error_model_sha256: str
+    distance_model_sha256: str
     training_sha256: str
     training_rows: int
     training_circuits: int
@@ -50,10 +58,6 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     backends: tuple[str, ...]
     calibration_ids: tuple[str, ...]
     metrics: dict[str, dict[str, float]]
-    means: tuple[float, ...]
-    scales: tuple[float, ...]
-    lows: tuple[float, ...]
-    highs: tuple[float, ...]
     largest_distance: float
     fallback: str
     training_cpu_s: float
@@ -62,11 +66,15 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     limits: str
 
 
-class Residuals(Protocol):
-    """A model's function: features (rows, features) to residual and squared error, (rows,) each."""
+class Model(Protocol):
+    """What a trained model computes."""
 
-    def __call__(self, features: Array) -> tuple[Array, Array]:
-        """See the class."""
+    def residuals(self, features: Array) -> tuple[Array, Array]:
+        """Residual and squared error, (rows,) each, of features (rows, features)."""
+        ...
+
+    def distances(self, descriptors: Array) -> Array:
+        """Distances (runs,) of `run_descriptors` from the nearest of training."""
         ...
 
 
@@ -75,7 +83,7 @@ class LearnedMethod:
     """ML-QEM behind the `Method` port: it runs the circuit once, at noise factor 1."""
 
     card: ModelCard
-    residuals: Residuals
+    model: Model
     name: str = "ml-qem"
     version: str = FEATURES_VERSION
     noise_factors: tuple[float, ...] = (1.0,)
@@ -108,42 +116,44 @@ class LearnedMethod:
         std_errs: Array,
         common_errs: Array | None = None,
     ) -> Estimate:
-        """Values alone say too little for the model: the fallback's, named as such."""
-        return Estimate(values[0], std_errs[0], (self.card.fallback,) * values.shape[1])
+        """Values alone say too little for the model: REM's, named as such."""
+        return Estimate(values[0], std_errs[0], (WITHOUT_EVIDENCE,) * values.shape[1])
 
     def estimate_run(self, evidence: RunEvidence) -> Estimate:
-        """REM values plus predicted residuals; REM alone where the run is out of distribution."""
+        """Baseline plus predicted residuals; the baseline alone where the run is out of the way."""
         features = observable_features(evidence)
-        values, std_errs, strange = learned_values(self.card, self.residuals, features)
-        fallbacks = tuple(self.card.fallback if odd else "" for odd in strange)
-        return Estimate(
-            np.where(strange, evidence.rem, values),
-            np.where(strange, evidence.rem_std_errs, std_errs),
-            fallbacks,
-        )
+        return learned_values(self.card, self.model, features, np.zeros(len(features), np.int64))
 
 
 def learned_values(
-    card: ModelCard, residuals: Residuals, features: Array
-) -> tuple[Array, Array, Array]:
-    """Values within [-1, 1], standard errors, and which rows are out of distribution; (rows,)."""
-    residual, squared_error = residuals(features)
-    values = np.clip(features[:, FEATURES.index("rem")] + residual, -1, 1)
-    return values, np.sqrt(np.maximum(squared_error, 0.0)), out_of_distribution(card, features)
+    card: ModelCard, model: Model, features: Array, run: NDArray[np.int64]
+) -> Estimate:
+    """Values within [-1, 1] of rows of one run or several; `run` as for `run_descriptors`.
 
-
-def out_of_distribution(card: ModelCard, features: Array) -> Array:
-    """Which rows (booleans) lie outside what the model learned from; see `ModelCard`."""
-    outside = (features < np.array(card.lows)) | (features > np.array(card.highs))
-    standardised = (features - np.array(card.means)) / np.array(card.scales)
-    far = np.mean(standardised**2, axis=1) > card.largest_distance
-    strange: Array = outside.any(axis=1) | far
-    return strange
+    The standard error of a baseline counts shot noise alone, that of the model all of its error.
+    """
+    baseline, shot_noise = (
+        features[:, FEATURES.index(name)] for name in (BASELINE, BASELINE_STD_ERR)
+    )
+    residual, squared_error = model.residuals(features)
+    distances = model.distances(run_descriptors(features, run))
+    strange = (distances > card.largest_distance)[run]
+    return Estimate(
+        np.where(strange, baseline, np.clip(baseline + residual, -1, 1)),
+        np.where(strange, shot_noise, np.sqrt(np.maximum(squared_error, 0.0))),
+        tuple(card.fallback if odd else "" for odd in strange.tolist()),
+    )
 
 
 def parse_card(data: bytes) -> ModelCard:
     """Read a model card. Raises `ArtefactError`."""
     try:
-        return msgspec.json.decode(data, type=ModelCard)
+        card = msgspec.json.decode(data, type=ModelCard)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtefactError(f"not a model card: {error}") from None
+    if card.schema_version != CARD_VERSION:
+        raise ArtefactError(
+            f"a model card of version {card.schema_version}, this release reads {CARD_VERSION}",
+            hint="train the model again",
+        )
+    return card
