@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,3 +122,84 @@ def test_a_bad_plan_is_told_by_its_place(plan: Path, tmp_path: Path) -> None:
             assert (refused.code, message in refused.err) == (2, True), refused.err
     # Only the unknown variant was found while running: its rows say so.
     assert len(qai("em", "list", "--json", home=tmp_path / "home").json) == 1
+
+
+AT_VENDORS = """
+"schema_version": 1
+"name": "vendors"
+"seed": "1"
+"shots": [2000]
+"tolerance": 0.05
+"engine": "channel"
+"backends": ["ibm.fake_nairobi", "ibm.fake_guadalupe", "ibm.fake_lagos", "ibm.fake_torino"]
+"vendors":
+  - {"backend_id": "ibm.fake_nairobi", "vendor": "mock", "device": "nairobi"}
+  - {"backend_id": "ibm.fake_guadalupe", "vendor": "braket", "device": "local"}
+  - {"backend_id": "ibm.fake_lagos", "vendor": "ibm", "device": "fake_lagos"}
+"noises": {"friendly": {}, "unfriendly": {"idle_relaxation": true}}
+"methods":
+  - {"name": "none"}
+  - {"name": "rem", "parameters": {"confusion": "circuits"}}
+  - {"name": "zne", "parameters": {"noise_factors": [1.0, 3.0]}}
+"circuits":
+  - {"variant": "clifford_t", "num_qubits": [4], "count": 2, "parameters": {"layers": [4]}}
+"""
+
+
+def test_a_plan_runs_at_vendors_beside_the_simulator(tmp_path: Path) -> None:
+    """IBM's and Braket's own simulators and the mock, by their adapters; nothing leaves here."""
+    file, home = tmp_path / "vendors.yaml", tmp_path / "home"
+    file.write_text(AT_VENDORS)
+    done = qai("em", "run", "--plan", file, "--workers", 1, "--json", home=home)
+    assert done.code == 0, done.err
+    assert "10 of 10 cells" in done.err  # the simulated backend under both noises
+    rows = _rows(Path(done.json["folder"]))
+    assert {row["failure"] for row in rows} == {None}
+    told = {row["backend_id"]: row["engine"] for row in rows}
+    assert told == {
+        "ibm.fake_nairobi": "mock",
+        "ibm.fake_guadalupe": "braket",
+        "ibm.fake_lagos": "ibm",
+        "ibm.fake_torino": "channel",
+    }
+    for row in rows:
+        at_vendor = row["engine"] != "channel"
+        assert (row["noise"] == "device") == at_vendor
+        assert bool(row["vendor_job_ids"]) == at_vendor
+        assert row["cell_cost_usd"] == (0.0 if at_vendor else None)
+        assert row["calibrations_at_run"] == ([row["calibration_sha256"]] if at_vendor else None)
+        # A raw value of a device that loses a few per cent, read in the right order of qubits.
+        assert row["rmse_raw"] < 0.35 * max(row["signal"], 0.5)
+        assert row["total_shots"] == {"none": 2000, "rem": 2500, "zne": 4000}[row["method"]]
+    for job in done.json["jobs"].values():
+        assert qai("manifest", "verify", job, home=home).code == 0
+    made = qai("em", "report", "vendors", "--json", home=home)
+    assert made.code == 0, made.err
+    assert made.json["counts"]["noises"] == ["device", "friendly", "unfriendly"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('"vendor": "mock"', '"vendor": "acme"'), "acme"),
+        (('{"backend_id": "ibm.fake_nairobi",', '{"backend_id": "other",'), "one is not among"),
+        (('"friendly": {}', '"device": {}'), "'device' is that of the vendors'"),
+        (('"device": "local"', '"device": "elsewhere"'), "no device of Amazon Braket"),
+    ],
+)
+def test_vendors_that_cannot_be_are_told_and_leave_no_run(
+    change: tuple[str, str], told: str, tmp_path: Path
+) -> None:
+    file, home = tmp_path / "vendors.yaml", tmp_path / "home"
+    file.write_text(AT_VENDORS.replace(*change))
+    refused = qai("em", "run", "--plan", file, home=home)
+    assert refused.code == 2
+    assert told in refused.err
+    assert not list(home.glob("em-runs/*"))
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    files = sorted(folder.glob("results/*/*/*.parquet"))
+    return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]

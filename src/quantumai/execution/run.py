@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.backends.noise import DeviceNoise
+from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.observables import MeasurementBasis
 from quantumai.errors import BadInputError
@@ -189,14 +190,23 @@ def draw_method(
     outcome = evaluate(
         counts, exact.bases, exact.paulis, factors, method, confusion, calibration_counts
     )
+    return with_evidence(outcome, exact.circuit, exact.paulis, method, calibrated)
+
+
+def with_evidence(
+    outcome: Outcome,
+    circuit: PhysicalCircuit,
+    paulis: tuple[str, ...],
+    method: Method,
+    calibrated: DeviceNoise | None,
+) -> Outcome:
+    """A learned method's outcome from all that it may look at; any other's as it is."""
     if calibrated is None or not isinstance(method, ReadsEvidence):
         return outcome
     from quantumai.mitigation.ml_qem.features import RunEvidence
 
     rem = outcome.mitigated  # what a learned method answers to values alone
-    evidence = RunEvidence(
-        exact.circuit, exact.paulis, calibrated, outcome.raw, rem.values, rem.std_errs
-    )
+    evidence = RunEvidence(circuit, paulis, calibrated, outcome.raw, rem.values, rem.std_errs)
     return replace(outcome, mitigated=method.estimate_run(evidence))
 
 

@@ -80,6 +80,7 @@ def assessed(cell: Cell, placed: Placed, run: MethodRun, truth: Truth) -> dict[s
         **errors("equal_shot", twin.raw, twin.raw_std_errs, truth.values),
         "observed_precision_fidelity": float(np.exp(-error / cell.tolerance)),
         "hellinger_polarized": _hellinger(placed, run, truth),
+        **_vendors_part(run),
         "fallbacks": list(mitigated.fallbacks),
         HISTOGRAMS: canonical_json(plain_histograms(outcome)),
         FEATURES: None if run.features is None else run.features.ravel().tolist(),
@@ -90,6 +91,17 @@ def failed(cell: Cell, placed: Placed | None, wanted: MethodWanted, reason: str)
     """The row of a method that gave nothing: why, and no values."""
     circuit = {} if placed is None else _circuit(placed)
     return {**_identity(cell, wanted), **circuit, "failure": reason}
+
+
+def _vendors_part(run: MethodRun) -> dict[str, Any]:
+    """The vendor's jobs of the whole cell, their cost and calibrations; nothing of a simulator."""
+    if run.at_vendor is None:
+        return {}
+    return {
+        "vendor_job_ids": list(run.at_vendor.vendor_ids),
+        "cell_cost_usd": run.at_vendor.cost_usd,
+        "calibrations_at_run": list(run.at_vendor.calibrations),
+    }
 
 
 def _identity(cell: Cell, wanted: MethodWanted) -> dict[str, Any]:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from quantumai.errors import QuantumAIError
 from quantumai.harness.assessment import Truth, assessed, failed, truth_of
 from quantumai.harness.cells import Cell, read_cells
-from quantumai.harness.estimation import Bench, MethodRun, Placed, place, run_cell
+from quantumai.harness.estimation import (
+    Bench,
+    MethodFailed,
+    MethodRun,
+    Placed,
+    place,
+    run_cell,
+)
 from quantumai.harness.results import batch_schema
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ def run_batch(
 ) -> pa.RecordBatch:
     """Run and assess every cell; columns of `batch_schema`, a row for each cell and method.
 
+    Raises what may go better when it is tried again, such as `VendorUnavailableError`.
     `truth_of` computes ideal values apart: it sees circuits, and no estimate sees what it gives.
     """
     import pyarrow as pa
@@ -41,7 +49,12 @@ def run_batch(
             continue
         if cell.place_key not in truths:
             truths[cell.place_key] = truth_of(at)
-        rows += [assessed(cell, at, run, truths[cell.place_key]) for run in runs]
+        rows += [
+            failed(cell, at, run.wanted, run.reason)
+            if isinstance(run, MethodFailed)
+            else assessed(cell, at, run, truths[cell.place_key])
+            for run in runs
+        ]
     return pa.RecordBatch.from_pylist(rows, schema=batch_schema())
 
 
@@ -60,9 +73,11 @@ def _placed(cells: list[Cell], bench: Bench) -> Iterator[tuple[Cell, Placed | st
         yield cell, known[cell.place_key]
 
 
-def _runs(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...] | str:
+def _runs(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | MethodFailed, ...] | str:
     """What all methods gave, or why there is nothing."""
     try:
         return run_cell(cell, placed, bench)
     except QuantumAIError as error:
+        if error.retryable:  # a row would be for good
+            raise
         return str(error)

@@ -113,8 +113,12 @@ def _rows(
     methods = canonical_text((LEARNED_FROM,) if group.split == "train" else plan.methods)
     seeds = range(group.first_seed, group.first_seed + group.count)
     circuits = product(group.choices(), group.num_qubits, seeds)
-    places = product(plan.backends_of(group), plan.noises.items(), plan.shots)
-    for circuit, (backend_id, (noise, terms), shots) in product(circuits, list(places)):
+    places = [
+        (backend_id, *noise, shots)
+        for backend_id in plan.backends_of(group)
+        for noise, shots in product(plan.noises_of(backend_id).items(), plan.shots)
+    ]
+    for circuit, (backend_id, noise, terms, shots) in product(circuits, places):
         parameters, num_qubits, circuit_seed = circuit
         what = {
             "variant": group.variant,
@@ -126,7 +130,7 @@ def _rows(
             "noise": noise,
             "noise_terms": canonical_text(terms),
             "shots": shots,
-            "engine": plan.engine,
+            "engine": vendor.vendor if (vendor := plan.vendor_of(backend_id)) else plan.engine,
             "tolerance": plan.tolerance,
         }
         drawn = sha256_hex(canonical_json({**what, "plan_seed": plan.seed}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from quantumai.errors import NotFoundError
 from quantumai.execution.equal_shot import TwinnedRun, run_with_twins
 from quantumai.execution.run import calibrated_confusion
 from quantumai.execution.transpile import TranspiledCircuit, Transpiler
+from quantumai.execution.vendor_methods import VendorOutcome, run_at_vendor
+from quantumai.harness.at_vendors import AtVendors
 from quantumai.harness.cells import Cell, canonical_text
 from quantumai.harness.plan import LEARNED_FROM, MethodWanted
 from quantumai.mitigation.methods import Method
@@ -28,13 +30,15 @@ from quantumai.randomness import RootSeed
 class Bench:
     """What cells need beside their rows; workers get it once.
 
-    `snapshots` by SHA-256 of their bytes. Only the composition root knows engines, so they come as
-    a function; `open_method(name, parameters)` may read a run's models.
+    `snapshots` by SHA-256 of their bytes. Only the composition root knows engines and vendors, so
+    they come as functions; `open_method(name, parameters)` may read a run's models. `at_vendors` is
+    for runs with backends of vendors.
     """
 
     snapshots: Mapping[str, CalibrationSnapshot]
     open_simulator: Callable[[str], Simulator]
     open_method: Callable[[str, Mapping[str, Any]], Method]
+    at_vendors: AtVendors | None = None
 
     def snapshot(self, cell: Cell) -> CalibrationSnapshot:
         """The calibration under which a cell runs. Raises `NotFoundError`."""
@@ -60,12 +64,22 @@ class MethodRun:
     `features` of "rem", shape (observables, features), are what models learn from.
 
     `runtime_s` is the cell's time for simulation and shots in equal parts, and not reproducible.
+    `at_vendor` is the vendor's part in the whole cell.
     """
 
     wanted: MethodWanted
     run: TwinnedRun
     runtime_s: float
     features: Array | None = None
+    at_vendor: VendorOutcome | None = None
+
+
+@dataclass(frozen=True)
+class MethodFailed:
+    """A method that gave nothing, and why."""
+
+    wanted: MethodWanted
+    reason: str
 
 
 def place(cell: Cell, snapshot: CalibrationSnapshot) -> Placed:
@@ -74,18 +88,41 @@ def place(cell: Cell, snapshot: CalibrationSnapshot) -> Placed:
     return Placed(circuit, Transpiler(circuit.circuit).transpile(snapshot), snapshot)
 
 
-def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
+def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | MethodFailed, ...]:
     """Run every method of a cell, each with shots of its own, and each one's equal-shot twin.
 
-    The simulator gets the true channel, the mitigators the calibration. Raises `QuantumAIError`.
+    The simulator gets the true channel, the mitigators the calibration. Raises `QuantumAIError`; at
+    a vendor a method without counts fails alone.
     """
     began = time.perf_counter()
+    calibrated = device_noise(placed.snapshot, placed.transpiled.physical_qubits)
+    methods = [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods]
+    runs: tuple[TwinnedRun | str, ...]
+    at_vendor = None
+    if bench.at_vendors is not None and cell.backend_id in bench.at_vendors.backend_ids:
+        at_vendor = _run_at_vendor(cell, placed, methods, calibrated, bench.at_vendors)
+        runs = at_vendor.runs
+    else:
+        runs = _simulated(cell, placed, methods, calibrated, bench)
+    runtime_s = (time.perf_counter() - began) / len(runs)
+    return tuple(
+        MethodFailed(wanted, run)
+        if isinstance(run, str)
+        else MethodRun(
+            wanted, run, runtime_s, _features(placed, calibrated, wanted, run), at_vendor
+        )
+        for wanted, run in zip(cell.methods, runs, strict=True)
+    )
+
+
+def _simulated(
+    cell: Cell, placed: Placed, methods: Sequence[Method], calibrated: DeviceNoise, bench: Bench
+) -> tuple[TwinnedRun, ...]:
     snapshot, qubits = placed.snapshot, placed.transpiled.physical_qubits
-    calibrated = device_noise(snapshot, qubits)
-    runs = run_with_twins(
+    return run_with_twins(
         placed.transpiled,
         placed.circuit.observables,
-        [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods],
+        methods,
         cell.shots,
         noise=true_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
         confusion=calibrated_confusion(snapshot, qubits),
@@ -93,10 +130,25 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun, ...]:
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
         calibrated=calibrated,
     )
-    runtime_s = (time.perf_counter() - began) / len(runs)
-    return tuple(
-        MethodRun(wanted, run, runtime_s, _features(placed, calibrated, wanted, run))
-        for wanted, run in zip(cell.methods, runs, strict=True)
+
+
+def _run_at_vendor(
+    cell: Cell,
+    placed: Placed,
+    methods: Sequence[Method],
+    calibrated: DeviceNoise,
+    vendors: AtVendors,
+) -> VendorOutcome:
+    return run_at_vendor(
+        placed.transpiled,
+        placed.circuit.observables,
+        methods,
+        cell.shots,
+        access=vendors.access(cell.backend_id),
+        key=f"{vendors.run_id}/{cell.cell_id}",
+        confusion=calibrated_confusion(placed.snapshot, placed.transpiled.physical_qubits),
+        calibrated=calibrated,
+        seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
     )
 
 

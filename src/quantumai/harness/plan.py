@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from quantumai.backends.extra_noise import ExtraNoise
+from quantumai.backends.extra_noise import FRIENDLY, ExtraNoise
+from quantumai.backends.vendor_entry import VendorEntry
 from quantumai.bounded_reading import read_bounded, shown_path
 from quantumai.errors import BadInputError
 from quantumai.strict_yaml import parse_strict_yaml
@@ -23,6 +24,8 @@ MAX_CELLS = 200_000
 _MAX_BYTES = 1_000_000
 SPLITS = ("train", "test")
 UNSEEN = ("", "circuit", "backend", "family")
+OF_THE_DEVICE = "device"
+"""The noise of a vendor's backend: whatever it has."""
 
 
 class MethodWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +73,11 @@ class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An experiment. `shots` are what method "none" spends; `tolerance` is the eps of DESIGN.md."""
+    """An experiment. `shots` are what method "none" spends; `tolerance` is the eps of DESIGN.md.
+
+    Backends that `vendors` names are reached there; all others are simulated by `engine`, under
+    each of `noises`.
+    """
 
     schema_version: int
     name: str
@@ -83,6 +90,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     methods: tuple[MethodWanted, ...]
     circuits: tuple[CircuitGroup, ...]
     learning: Learning | None = None
+    vendors: tuple[VendorEntry, ...] = ()
+
+    def vendor_of(self, backend_id: str) -> VendorEntry | None:
+        """How a backend is reached at its vendor; None for one that is simulated here."""
+        return next((v for v in self.vendors if v.backend_id == backend_id), None)
+
+    def noises_of(self, backend_id: str) -> Mapping[str, ExtraNoise]:
+        """The noises that a group's circuits meet on a backend: a vendor's has its own alone."""
+        return {OF_THE_DEVICE: FRIENDLY} if self.vendor_of(backend_id) else self.noises
 
     def backends_of(self, group: CircuitGroup) -> tuple[str, ...]:
         """The backends on which a group's circuits run."""
@@ -91,12 +107,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def cell_count(self) -> int:
         """How many circuit x backend x noise x shots the plan has."""
-        per_place = len(self.noises) * len(self.shots)
-        return per_place * sum(
+        return len(self.shots) * sum(
             group.count
             * len(group.num_qubits)
             * len(group.choices())
-            * len(self.backends_of(group))
+            * sum(len(self.noises_of(backend_id)) for backend_id in self.backends_of(group))
             for group in self.circuits
         )
 
@@ -149,6 +164,10 @@ def _faults(plan: Plan) -> list[str]:
     for field, names in _repeatable(plan).items():
         if len(set(names)) != len(names):
             found.append(f"{field}: one is given twice")
+    if not {vendor.backend_id for vendor in plan.vendors} <= set(plan.backends):
+        found.append("vendors: one is not among the backends")
+    if plan.vendors and OF_THE_DEVICE in plan.noises:
+        found.append(f"noises: {OF_THE_DEVICE!r} is that of the vendors' backends")
     for index, group in enumerate(plan.circuits):
         found.extend(f"circuits[{index}].{fault}" for fault in _group_faults(plan, group))
     if not found and plan.cell_count > MAX_CELLS:
@@ -160,6 +179,7 @@ def _repeatable(plan: Plan) -> Mapping[str, list[Any]]:
     return {
         "backends": list(plan.backends),
         "shots": list(plan.shots),
+        "vendors": [vendor.backend_id for vendor in plan.vendors],
         "methods": [msgspec.json.encode(method, order="sorted") for method in plan.methods],
     }
 

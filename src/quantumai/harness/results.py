@@ -67,6 +67,9 @@ _COLUMNS = {
     "eps": _REAL,
     "hellinger_polarized": _REAL,
     "fallbacks": "list<string>",
+    "vendor_job_ids": "list<string>",
+    "cell_cost_usd": _REAL,
+    "calibrations_at_run": "list<string>",
     "failure": _TEXT,
     "versions": _TEXT,
 }  # fmt: skip

@@ -5,24 +5,30 @@ A run lies in `QAI_HOME/em-runs/<run id>`; its backends and calibrations are tho
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.bounded_reading import shown_path
 from quantumai.canonical import canonical_json
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import BadInputError, ConflictError, NotFoundError
+from quantumai.harness.at_vendors import AtVendors
 from quantumai.harness.cells import expand
 from quantumai.harness.estimation import Bench
 from quantumai.harness.plan import Plan, load_plan, parse_plan
 from quantumai.harness.run import Progress, carry_out, missing_batches
 from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
 from quantumai.mitigation.entry_points import make_method
-from quantumai.services.wiring import Home, open_simulator, utc_now
+from quantumai.services.wiring import Home, open_simulator, open_vendor, utc_now
+
+if TYPE_CHECKING:
+    from quantumai.backends.vendor import VendorBackend
 
 FOLDER = "em-runs"
 _LIBRARIES = ("numpy", "pyarrow", "qiskit")
@@ -31,14 +37,9 @@ _LIBRARIES = ("numpy", "pyarrow", "qiskit")
 def start_run(home: Home, plan_name: str) -> RunFolder:
     """A new run of a plan: a packaged one by name, or a file. Raises `BadInputError`."""
     plan, data = load_plan(plan_name)
-    fleet = {member.entry.backend_id: member for member in home.fleet()}
-    if missing := sorted(set(plan.backends) - fleet.keys()):
-        raise BadInputError(
-            f"the plan names an unknown backend {missing[0]!r}", hint="`qai backends list`"
-        )
     _check_methods(plan)
-    used = {name: fleet[name] for name in plan.backends}
-    calibrations = {name: member.snapshot_sha256 for name, member in used.items()}
+    snapshots = _snapshots(home, plan)
+    calibrations = {name: snapshot.sha256 for name, snapshot in snapshots.items()}
     now = utc_now()
     run_id = f"{plan.name}-{now.strftime('%Y%m%dT%H%M%S')}-{uuid4().hex[:6]}"
     record = RunRecord(
@@ -51,9 +52,9 @@ def start_run(home: Home, plan_name: str) -> RunFolder:
         calibrations=calibrations,
         versions={name: metadata.version(name) for name in _LIBRARIES},
     )
-    snapshots = {member.snapshot_sha256: member.snapshot for member in used.values()}
+    by_digest = {snapshot.sha256: snapshot for snapshot in snapshots.values()}
     path = home.root / FOLDER / run_id
-    return RunFolder.create(path, data, record, snapshots, expand(plan, calibrations))
+    return RunFolder.create(path, data, record, by_digest, expand(plan, calibrations))
 
 
 def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) -> None:
@@ -115,7 +116,43 @@ def list_runs(root: Path) -> list[RunFolder]:
 
 def open_bench(folder: Path) -> Bench:
     """What a worker needs for the batches of the run in `folder`."""
-    return Bench(RunFolder(folder).snapshots(), open_simulator, make_method)
+    run = RunFolder(folder)
+    plan, record, snapshots = (
+        parse_plan(run.plan(), "the run's plan"),
+        run.record(),
+        run.snapshots(),
+    )
+
+    @cache
+    def open_backend(backend_id: str) -> VendorBackend:
+        entry = plan.vendor_of(backend_id)
+        if entry is None:
+            raise NotFoundError(f"the plan names no vendor of {backend_id!r}")
+        return open_vendor(entry, calibration=snapshots[record.calibrations[backend_id]])
+
+    named = frozenset(vendor.backend_id for vendor in plan.vendors)
+    at_vendors = AtVendors(named, open_backend, record.run_id, time.sleep, time.monotonic)
+    return Bench(snapshots, open_simulator, make_method, at_vendors)
+
+
+def _snapshots(home: Home, plan: Plan) -> dict[str, CalibrationSnapshot]:
+    """Each backend's calibration: the home's, or what its vendor shows now."""
+    fleet = {member.entry.backend_id: member.snapshot for member in home.fleet()}
+    found = {}
+    for backend_id in plan.backends:
+        snapshot = fleet.get(backend_id)
+        if entry := plan.vendor_of(backend_id):
+            snapshot = open_vendor(entry, calibration=snapshot).calibration()
+            if snapshot is None:
+                raise BadInputError(
+                    f"backend {backend_id} shows no calibration, which placing circuits needs"
+                )
+        if snapshot is None:
+            raise BadInputError(
+                f"the plan names an unknown backend {backend_id!r}", hint="`qai backends list`"
+            )
+        found[backend_id] = snapshot
+    return found
 
 
 def _check_methods(plan: Plan) -> None:

@@ -303,6 +303,11 @@ def open_vendor(
         from quantumai.backends.braket.device import BraketDevice, connect
 
         return BraketDevice(entry, *connect(entry.device))
+    if entry.vendor == "braket" and entry.device != "local":
+        raise BadInputError(
+            f"backend {entry.backend_id}: {entry.device[:60]!r} is no device of Amazon Braket",
+            hint='give "local", or an ARN',
+        )
     if calibration is None:
         raise BadInputError(
             f"backend {entry.backend_id}: {entry.device!r} imitates a device, and none is given",
