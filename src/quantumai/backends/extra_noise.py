@@ -23,7 +23,7 @@ _HIGHEST_READOUT_ERROR = 0.45
 """Drift takes no error past this: near 1/2 a readout says nothing, and cannot be inverted."""
 
 
-class ExtraNoise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExtraNoise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Terms beyond the calibration; all zero is the friendly noise.
 
     `over_rotation_rad`: standard deviation over the edges of an angle by which each two-qubit gate
@@ -33,7 +33,8 @@ class ExtraNoise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     and this one, one for each direction of each edge; this is how Liao et al. do it, see
     `LIAO_2024`. `zz_crosstalk_hz`: the static ZZ rate between coupled qubits that both wait.
     `idle_relaxation`: T1 and T2 also act while a qubit waits. `readout_drift`: standard deviation
-    of the logarithm of true over calibrated readout errors.
+    of the logarithm of true over calibrated readout errors. `perfect_readout` is no hidden
+    term: the device reads without error, and its calibration says so.
     """
 
     over_rotation_rad: float = 0.0
@@ -42,6 +43,7 @@ class ExtraNoise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zz_crosstalk_hz: float = 0.0
     idle_relaxation: bool = False
     readout_drift: float = 0.0
+    perfect_readout: bool = False
 
     def check(self) -> ExtraNoise:
         """Return self if the terms are ones that can be simulated, else raise `BadInputError`."""
@@ -82,6 +84,17 @@ the target times RZX(-theta/2), so no angle of `fixed_over_rotation_rad` can sta
 """
 
 
+def calibration_under(snapshot: CalibrationSnapshot, extra: ExtraNoise) -> CalibrationSnapshot:
+    """What mitigators are told of the device: its calibration, but of a perfect readout."""
+    if not extra.perfect_readout:
+        return snapshot
+    perfect = (
+        msgspec.structs.replace(qubit, prob_meas1_prep0=0.0, prob_meas0_prep1=0.0)
+        for qubit in snapshot.qubits
+    )
+    return msgspec.structs.replace(snapshot, qubits=tuple(perfect))
+
+
 def true_noise(
     snapshot: CalibrationSnapshot,
     physical_qubits: Sequence[int],
@@ -94,7 +107,7 @@ def true_noise(
     "readout/<qubit>", by physical numbers. Raises `BadInputError`.
     """
     extra.check()
-    noise = device_noise(snapshot, physical_qubits)
+    noise = device_noise(calibration_under(snapshot, extra), physical_qubits)
     if extra == FRIENDLY:
         return noise
     drifted = [_drifted(noise, i, q, extra, seed) for i, q in enumerate(physical_qubits)]

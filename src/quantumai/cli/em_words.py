@@ -23,6 +23,7 @@ RIVALS = {
     "shuffled": "control: shuffled",
     "recalibration": "control: recalibration",
     "rescaled": "control: rescaled",
+    "liao-forest": "forest of Liao et al.",
 }
 DEFINITIONS = {
     "error": """Mean over cells (circuit x backend) of the RMSE over a cell's observables,

@@ -116,7 +116,7 @@ def _rows(
     places = [
         (backend_id, *noise, shots)
         for backend_id in plan.backends_of(group)
-        for noise, shots in product(plan.noises_of(backend_id).items(), plan.shots)
+        for noise, shots in product(plan.noises_of(group, backend_id).items(), plan.shots)
     ]
     for circuit, (backend_id, noise, terms, shots) in product(circuits, places):
         parameters, num_qubits, circuit_seed = circuit

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantumai.backends.calibration import CalibrationSnapshot
-from quantumai.backends.extra_noise import true_noise
+from quantumai.backends.extra_noise import calibration_under, true_noise
 from quantumai.backends.noise import DeviceNoise, device_noise
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.families.family import BenchmarkCircuit, benchmark_circuit
@@ -95,7 +95,8 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | Meth
     a vendor a method without counts fails alone.
     """
     began = time.perf_counter()
-    calibrated = device_noise(placed.snapshot, placed.transpiled.physical_qubits)
+    told = calibration_under(placed.snapshot, cell.noise_terms)
+    calibrated = device_noise(told, placed.transpiled.physical_qubits)
     methods = [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods]
     runs: tuple[TwinnedRun | str, ...]
     at_vendor = None
@@ -125,7 +126,7 @@ def _simulated(
         methods,
         cell.shots,
         noise=true_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
-        confusion=calibrated_confusion(snapshot, qubits),
+        confusion=calibrated_confusion(calibration_under(snapshot, cell.noise_terms), qubits),
         simulator=bench.open_simulator(cell.engine),
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
         calibrated=calibrated,

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from quantumai.harness.measured import Arm, Block
-from quantumai.harness.results import CONTROLS, LEARNED
+from quantumai.harness.results import CONTROLS, LEARNED, LIAO_FOREST
 from quantumai.harness.statistics import Array, Estimate, Figures, estimate, ratio
 
 ZNE, REM_ZNE, REM, NONE = "zne", "rem+zne", "rem", "none"
 _ROLES = {"zne": ZNE, "richardson": ZNE, "rem+zne": REM_ZNE, "rem": REM, "none": NONE}
-RIVALS = (ZNE, REM_ZNE, REM, NONE)
+RIVALS = (LIAO_FOREST, ZNE, REM_ZNE, REM, NONE)
 
 
 def role(arm: Arm) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -44,8 +44,8 @@ class CircuitGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `parameters` gives the choices of each parameter. Seeds count from `first_seed`. `split` says
     whether models learn from these circuits or are measured on them, `unseen` what of a measured
-    circuit no model has met: the circuit itself, its backend, or its family. `backends` is a
-    choice of the plan's, all of them by default.
+    circuit no model has met: the circuit itself, its backend, or its family. `backends` and
+    `noises` are choices of the plan's, all of them by default.
     """
 
     variant: str
@@ -56,6 +56,7 @@ class CircuitGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: str = "test"
     unseen: str = ""
     backends: tuple[str, ...] = ()
+    noises: tuple[str, ...] = ()
 
     def choices(self) -> list[dict[str, Any]]:
         """Every combination of the parameters' choices, in the order in which they are written."""
@@ -66,17 +67,22 @@ class CircuitGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What models are trained on the plan's training circuits, one of each kind per noise."""
+    """What models are trained on the plan's training circuits, one of each kind per noise.
+
+    `rivals` are models of others that are trained on the same circuits.
+    """
 
     variants: tuple[str, ...]
     controls: bool = True
+    rivals: tuple[Literal["liao-forest"], ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An experiment. `shots` are what method "none" spends; `tolerance` is the eps of DESIGN.md.
 
     Backends that `vendors` names are reached there; all others are simulated by `engine`, under
-    each of `noises`.
+    each of `noises`. `near_duplicates`, test circuits that are all but one of training, fail a run;
+    they are counted and told where a plan repeats a set-up that has them.
     """
 
     schema_version: int
@@ -91,14 +97,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     circuits: tuple[CircuitGroup, ...]
     learning: Learning | None = None
     vendors: tuple[VendorEntry, ...] = ()
+    near_duplicates: Literal["refused", "told"] = "refused"
 
     def vendor_of(self, backend_id: str) -> VendorEntry | None:
         """How a backend is reached at its vendor; None for one that is simulated here."""
         return next((v for v in self.vendors if v.backend_id == backend_id), None)
 
-    def noises_of(self, backend_id: str) -> Mapping[str, ExtraNoise]:
+    def noises_of(self, group: CircuitGroup, backend_id: str) -> Mapping[str, ExtraNoise]:
         """The noises that a group's circuits meet on a backend: a vendor's has its own alone."""
-        return {OF_THE_DEVICE: FRIENDLY} if self.vendor_of(backend_id) else self.noises
+        if self.vendor_of(backend_id):
+            return {OF_THE_DEVICE: FRIENDLY}
+        return {name: self.noises[name] for name in group.noises} or self.noises
 
     def backends_of(self, group: CircuitGroup) -> tuple[str, ...]:
         """The backends on which a group's circuits run."""
@@ -111,7 +120,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             group.count
             * len(group.num_qubits)
             * len(group.choices())
-            * sum(len(self.noises_of(backend_id)) for backend_id in self.backends_of(group))
+            * sum(len(self.noises_of(group, backend_id)) for backend_id in self.backends_of(group))
             for group in self.circuits
         )
 
@@ -196,6 +205,8 @@ def _group_faults(plan: Plan, group: CircuitGroup) -> list[str]:
         found.append("unseen: circuit, backend, family, or empty")
     if not set(group.backends) <= set(plan.backends):
         found.append("backends: one is not among the plan's")
+    if not set(group.noises) <= set(plan.noises):
+        found.append("noises: one is not among the plan's")
     if not all(group.parameters.values()):
         found.append("parameters: one has no choices")
     return found

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantumai.harness.leakage import require_no_leakage
+from quantumai.harness.leakage import NEAR, require_no_leakage
 from quantumai.harness.learned_tables import learned_table, role, side_by_side
+from quantumai.harness.liao_table import liao_rows
 from quantumai.harness.measured import Block, Rows, blocks_of
 from quantumai.harness.results import LEARNED
 from quantumai.harness.statistics import Array, Estimate, Figures, estimate, figures, front
@@ -35,13 +36,18 @@ def summarise(
     features: pa.Table | None = None,
     feature_names: Sequence[str] = FEATURES,
     seed: str = _SEED,
+    *,
+    near_duplicates: str = "refused",
 ) -> dict[str, Any]:
     """The summary of results of `result_schema`, plain JSON data, infinite figures as null.
 
-    `features` are the rows that models learned from, with columns `cell_id` and `features`. Raises
-    `LeakageError` where the audit finds a leak, `BadInputError` for a table that is no results'.
+    `features` are the rows that models learned from, with columns `cell_id` and `features`;
+    `near_duplicates` as in `Plan`. Raises `LeakageError` where the audit finds a leak,
+    `BadInputError` for a table that is no results'.
     """
-    audited = require_no_leakage(results, features, feature_names)
+    audited = require_no_leakage(
+        results, features, feature_names, allowed=NEAR if near_duplicates == "told" else ""
+    )
     rows = Rows(results)
     root = RootSeed.of(seed)
     blocks = blocks_of(rows)
@@ -59,6 +65,7 @@ def summarise(
                 "pays_off": [line for group in _by_family(measured) for line in _pays_off(group)],
                 "learned": tables,
                 "side_by_side": side_by_side(tables),
+                **({"liao_2024": liao} if (liao := liao_rows(measured)) else {}),
             }
         )
     )

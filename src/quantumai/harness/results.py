@@ -22,6 +22,8 @@ LEARNED = "ml-qem"
 """The method of what the learning step adds."""
 CONTROLS = ("descriptors", "shuffled", "recalibration", "rescaled")
 """What the parameter "control" of such a row may be: see `ml_qem.controls`."""
+LIAO_FOREST = "liao-forest"
+"""The same for the model of somebody else: see `ml_qem.liao_forest`."""
 
 _TEXT, _WHOLE, _REAL, _REALS, _FLAG = "string", "int64", "float64", "list<double>", "bool"
 _COLUMNS = {

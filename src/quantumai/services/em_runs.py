@@ -88,7 +88,11 @@ def summarise_run(run: RunFolder) -> dict[str, Any]:
             f"{left} batches of run {run.path.name} are missing",
             hint=f"`qai em run --resume {run.path.name}` runs them",
         )
-    summary = summarise(run.table("results/**/*.parquet"), run.read_table("features/*.parquet"))
+    summary = summarise(
+        run.table("results/**/*.parquet"),
+        run.read_table("features/*.parquet"),
+        near_duplicates=parse_plan(run.plan(), "the run's plan").near_duplicates,
+    )
     run.write("summary.json", canonical_json(summary))
     return summary
 

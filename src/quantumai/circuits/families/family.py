@@ -11,7 +11,7 @@ import msgspec
 
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.circuits.circuit import Circuit
-from quantumai.circuits.families import random, trotter, variational
+from quantumai.circuits.families import liao_2024, random, trotter, variational
 from quantumai.circuits.loading import from_qiskit
 from quantumai.errors import BadInputError
 from quantumai.randomness import RootSeed
@@ -67,6 +67,8 @@ _VARIANTS: Mapping[str, _Variant] = {
     },
     "vqe": _Variant("variational", variational.Vqe, variational.vqe),
     "qaoa": _Variant("variational", variational.Qaoa, variational.qaoa),
+    "liao_random": _Variant("random", liao_2024.LiaoRandom, liao_2024.liao_random),
+    "liao_ising": _Variant("trotter", liao_2024.LiaoIsing, liao_2024.liao_ising),
 }
 VARIANTS: Mapping[str, str] = {name: variant.family for name, variant in _VARIANTS.items()}
 """Variant -> the specification's family."""

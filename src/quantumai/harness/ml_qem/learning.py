@@ -10,14 +10,16 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from quantumai.harness.cells import read_cells
 from quantumai.harness.ml_qem.controls import control_values
 from quantumai.harness.ml_qem.export import model_files
 from quantumai.harness.ml_qem.learned_results import control_rows, learned_rows
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
+from quantumai.harness.ml_qem.liao_forest import PlacedShapes, liao_forest_values
 from quantumai.harness.ml_qem.training import train
 from quantumai.harness.plan import Learning, Plan
-from quantumai.harness.results import CONTROLS
-from quantumai.harness.run_folder import RunFolder
+from quantumai.harness.results import CONTROLS, LIAO_FOREST
+from quantumai.harness.run_folder import CELLS, RunFolder
 from quantumai.mitigation.ml_qem.onnx_model import CARD, open_model
 
 if TYPE_CHECKING:
@@ -32,17 +34,23 @@ def learn(run: RunFolder, plan: Plan) -> None:
         return
     results = run.read_table("results/**/part-*.parquet")
     features = run.read_table("features/*.parquet")
+    shapes = PlacedShapes(read_cells(run.table(CELLS)), run.snapshots())
     for noise in plan.noises:
         name = f"learned-{noise}.parquet"
         if list(run.path.glob(f"results/**/{name}")):
             continue
         training = learning_rows(results, features, noise, "train")
         test = learning_rows(results, features, noise, "test")
-        _write(run, name, list(_tables(run, plan.learning, noise, training, test)))
+        _write(run, name, list(_tables(run, plan.learning, noise, training, test, shapes)))
 
 
 def _tables(
-    run: RunFolder, learning: Learning, noise: str, training: LearningRows, test: LearningRows
+    run: RunFolder,
+    learning: Learning,
+    noise: str,
+    training: LearningRows,
+    test: LearningRows,
+    shapes: PlacedShapes,
 ) -> Iterator[pa.Table]:
     for variant in learning.variants:
         folder = f"models/{noise}-{variant}"
@@ -56,6 +64,9 @@ def _tables(
     for control in CONTROLS if learning.controls else ():
         values = control_values(control, training, test)
         yield control_rows(test, _CONTROLLED, control, values)
+    if LIAO_FOREST in learning.rivals:
+        values = liao_forest_values(training, test, shapes)
+        yield control_rows(test, _CONTROLLED, LIAO_FOREST, values)
 
 
 def _write(run: RunFolder, name: str, tables: list[pa.Table]) -> None:
