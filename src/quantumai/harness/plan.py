@@ -23,6 +23,7 @@ PACKAGED_PLANS = Path(__file__).with_name("plans")
 MAX_CELLS = 200_000
 _MAX_BYTES = 1_000_000
 SPLITS = ("train", "test")
+LIAO_VARIANTS = ("liao_random", "liao_ising")
 UNSEEN = ("", "circuit", "backend", "family")
 OF_THE_DEVICE = "device"
 """The noise of a vendor's backend: whatever it has."""
@@ -177,6 +178,10 @@ def _faults(plan: Plan) -> list[str]:
         found.append("vendors: one is not among the backends")
     if plan.vendors and OF_THE_DEVICE in plan.noises:
         found.append(f"noises: {OF_THE_DEVICE!r} is that of the vendors' backends")
+    if plan.learning and plan.learning.rivals:
+        others = sorted({g.variant for g in plan.circuits} - set(LIAO_VARIANTS))
+        if others:
+            found.append(f"learning.rivals: for circuits of {', '.join(LIAO_VARIANTS)} alone")
     for index, group in enumerate(plan.circuits):
         found.extend(f"circuits[{index}].{fault}" for fault in _group_faults(plan, group))
     if not found and plan.cell_count > MAX_CELLS:

@@ -9,7 +9,7 @@ of the calibration are left out: they are the same for all circuits of one devic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import pi
+from math import fmod, pi
 
 import numpy as np
 
@@ -73,6 +73,6 @@ def _inputs(rows: LearningRows, shapes: PlacedShapes) -> Array:
 def _shape(circuit: PhysicalCircuit) -> Array:
     names = [gate.name for gate in circuit.gates]
     counts = [circuit.two_qubit_gate_count, *(names.count(name) for name in _ONE_QUBIT_GATES)]
-    angles = [gate.angle for gate in circuit.gates if gate.name == "rz"]
+    angles = [fmod(gate.angle, 2 * pi) for gate in circuit.gates if gate.name == "rz"]
     histogram = np.histogram(angles, bins=_ANGLE_EDGES)[0]
     return np.concatenate([counts, histogram]) * 0.01
