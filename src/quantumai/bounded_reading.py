@@ -52,6 +52,20 @@ def open_regular(path: Path | str, what: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def sha256_of_file(path: Path | str, what: str) -> str:
+    """SHA-256 (hex) of a file of any size, read in pieces. Raises as `open_regular`."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with open_regular(path, what) as stream:
+        try:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+        except OSError as error:
+            raise _unreadable(path, what, error.strerror) from None
+    return digest.hexdigest()
+
+
 def _unreadable(path: Path | str, what: str, why: str | None) -> BadInputError:
     return BadInputError(f"cannot read {what} {shown_path(path)}: {why}", hint=_HINT)
 

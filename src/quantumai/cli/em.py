@@ -44,6 +44,7 @@ def run(
     from quantumai.crypto_mode import CryptoMode
     from quantumai.harness.fan_out import available_workers
     from quantumai.harness.plan import load_plan
+    from quantumai.services.em_models import doubtful_models
     from quantumai.services.em_runs import find_run, go_on, seal_run, start_run
     from quantumai.services.wiring import home_root, open_home
 
@@ -53,9 +54,11 @@ def run(
     if resume:
         begun = find_run(home_root(), resume)
     else:
-        load_plan(plan)  # what is wrong with it leaves no home behind
+        loaded = load_plan(plan)  # what is wrong with it leaves no home behind
         with open_home() as home:
-            begun = start_run(home, plan)
+            begun = start_run(home, *loaded)
+            for warning in doubtful_models(home, loaded[0]):
+                note(f"warning: {warning}")
     if not as_json:
         note(f"run {begun.path.name}")
     go_on(begun, workers or available_workers(), _bar())
@@ -109,6 +112,35 @@ def list_all(as_json: AsJson = False) -> None:
     rows = [(r.run_id, r.plan_name, r.created_at) for r in records]
     for line in table(("run", "plan", "created"), rows):
         show(line)
+
+
+@app.command("verify-model")
+def verify_model(
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model, such as of a run.")],
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="The key to believe. Default: those of this home."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a model's signature (OpenSSF model signing) and each of its files.
+
+    Exit codes as of manifest verify: 4 if a file was changed, 5 for another's key, 8 without a
+    signature.
+    """
+    from quantumai.cli.verification_report import show_report, unreadable
+    from quantumai.services.em_models import home_model_keys, model_key, verify_model_folder
+    from quantumai.services.existing_home import open_existing_home
+
+    if public_key is not None:
+        report = verify_model_folder(model, (model_key(public_key),))
+    else:
+        with open_existing_home() as home:
+            report = verify_model_folder(model, home_model_keys(home))
+    if reason := unreadable(report):
+        raise BadInputError(reason, hint="`model_signing verify` is the tool of that format")
+    show_report(report, as_json)
+    raise typer.Exit(int(report.exit_code))
 
 
 def _bar() -> Callable[[Progress], None]:

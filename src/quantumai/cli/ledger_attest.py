@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from quantumai.bounded_reading import open_regular, shown_path
+from quantumai.bounded_reading import sha256_of_file, shown_path
 from quantumai.cli.auditors_files import is_there, read_evidence, trust_file
 from quantumai.cli.options import AsJson
 from quantumai.cli.statement_files import statement_files, write_statement
@@ -100,21 +100,8 @@ def _digests(files: Sequence[Path]) -> dict[str, str]:
             raise BadInputError(
                 f"two files are called {shown_path(name)}", hint="rename one: names are signed"
             )
-        digests[name] = _sha256_of(file)
+        digests[name] = sha256_of_file(file, "the file")
     return digests
-
-
-def _sha256_of(file: Path) -> str:
-    import hashlib
-
-    digest = hashlib.sha256()
-    with open_regular(file, "the file") as stream:
-        try:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-        except OSError as error:
-            raise BadInputError(f"cannot read {shown_path(file)}: {error.strerror}") from None
-    return digest.hexdigest()
 
 
 def _named_beside(attestation: Path, envelope: bytes) -> list[Path]:

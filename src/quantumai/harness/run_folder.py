@@ -5,7 +5,7 @@ run.json                  what was fixed when the run began: see `RunRecord`
 calibrations/<sha256>.json
 cells.parquet             the expanded plan
 features/part-*.parquet   what models learn from
-models/                   what they became
+models/<noise>-<variant>/ what they became, and the signature over that
 results/date=<day>/backend_id=<id>/part-*.parquet
 histograms/part-*.parquet
 summary.json, report.html
@@ -21,6 +21,7 @@ import msgspec
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.errors import ArtefactError, BadInputError, ConflictError
+from quantumai.harness.plan import Plan, parse_plan
 from quantumai.storage.durable_files import create_file, make_folder, replace_file
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ class RunFolder:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ArtefactError(f"{RECORD} of the run is damaged: {error}") from None
 
-    def plan(self) -> bytes:
-        """The plan's bytes as they were given."""
-        return (self.path / PLAN).read_bytes()
+    def plan(self) -> Plan:
+        """The plan as it was given. Raises `BadInputError` if it is none any more."""
+        return parse_plan((self.path / PLAN).read_bytes(), "the run's plan")
 
     def snapshots(self) -> dict[str, CalibrationSnapshot]:
         """The calibrations by SHA-256 (hex), checked. Raises `ArtefactError`."""

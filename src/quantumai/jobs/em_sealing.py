@@ -1,46 +1,64 @@
 """Sealing a run of the EM harness: one manifest for each backend under its calibration.
 
 The manifest's artefacts are every file of the run that the backend's rows come from: plan, cells,
-calibrations, results, histograms, features and models. Rows name the job, so whoever holds a row
-finds the manifest, and whoever holds the manifest finds that no file of it was changed.
+calibrations, results, histograms, features and signed models. Rows name the job, so whoever holds a
+row finds the manifest, and whoever holds the manifest finds that no file of it was changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.crypto_mode import CryptoMode
 from quantumai.harness.run_folder import RunFolder, RunRecord
 from quantumai.jobs.desk import Desk
+from quantumai.jobs.em_result_rows import EM_METHOD, EM_PREFIX, em_result_rows
 from quantumai.jobs.evidence import CALIBRATION_PREFIX
+from quantumai.jobs.model_signing import sign_models
 from quantumai.jobs.recorded_run import RecordedRun, seal_recorded_run
 from quantumai.jobs.run_data import RunResult, write_result
 from quantumai.jobs.states import JobState
 from quantumai.randomness import RootSeed
 
-EM_METHOD = "em-harness"
 _SHARED = ("plan.yaml", "run.json", "cells.parquet", "calibrations", "models")
 
 
-def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode, seed: str) -> dict[str, str]:
-    """Seal what is not sealed yet of a finished run; the job of each backend.
+def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode) -> dict[str, str]:
+    """Sign the models and seal what is not sealed yet of a finished run; the job of each backend.
 
-    `seed` is the plan's. Raises as `seal_recorded_run` does.
+    Raises as `sign_models` and `seal_recorded_run` do.
     """
     record = run.record()
-    for backend_id, job_id in record.job_ids.items():
-        if not desk.database.select("jobs", {"job_id": job_id, "state": JobState.DONE}):
-            seal_recorded_run(desk, _of_backend(run, record, backend_id, mode, seed), job_id)
+    done = {"state": JobState.DONE}
+    unsealed = {
+        backend_id: job_id
+        for backend_id, job_id in record.job_ids.items()
+        if not desk.database.select("jobs", {"job_id": job_id} | done)
+    }
+    if unsealed:
+        sign_models(desk, run)  # before their signatures are sealed like any other file
+        names, snapshots, seed = run.files(), run.snapshots(), run.plan().seed
+        for backend_id, job_id in unsealed.items():
+            files = {n: (run.path / n).read_bytes() for n in files_of(names, backend_id)}
+            recorded = _recorded(record, backend_id, files, snapshots, mode, seed)
+            seal_recorded_run(desk, recorded, job_id)
     return record.job_ids
 
 
-def _of_backend(
-    run: RunFolder, record: RunRecord, backend_id: str, mode: CryptoMode, seed: str
+def _recorded(
+    record: RunRecord,
+    backend_id: str,
+    files: Mapping[str, bytes],
+    snapshots: Mapping[str, CalibrationSnapshot],
+    mode: CryptoMode,
+    seed: str,
 ) -> RecordedRun:
-    names = files_of(run, backend_id)
-    artefacts = {f"em/{name}": (run.path / name).read_bytes() for name in names}
+    artefacts = {EM_PREFIX + name: data for name, data in files.items()}
     calibration = record.calibrations[backend_id]
-    artefacts[CALIBRATION_PREFIX + backend_id] = run.snapshots()[calibration].to_bytes()
+    rows = em_result_rows(record.job_ids[backend_id], record.run_id, artefacts)
+    artefacts[CALIBRATION_PREFIX + backend_id] = snapshots[calibration].to_bytes()
     artefacts["result"] = write_result(RunResult(source=EM_METHOD, shots_spent=None))
     return RecordedRun(
         backend_id=backend_id,
@@ -51,18 +69,19 @@ def _of_backend(
         calibration_snapshot_id=f"sha256:{calibration}",
         circuit_name=record.plan_name,
         artefacts=artefacts,
-        told={"run": record.run_id, "files": names},
+        told={"run": record.run_id, "files": list(files)},
         library_versions=record.versions,
+        result_rows=rows,
     )
 
 
-def files_of(run: RunFolder, backend_id: str) -> list[str]:
-    """Names of the files that the rows of one backend come from, sorted."""
-    results = [n for n in run.files() if f"/backend_id={backend_id}/" in n]
+def files_of(names: Sequence[str], backend_id: str) -> list[str]:
+    """Those of a run's files that the rows of one backend come from, sorted."""
+    results = {name for name in names if f"/backend_id={backend_id}/" in name}
     parts = {PurePosixPath(name).name for name in results}
     return sorted(
         name
-        for name in run.files()
+        for name in names
         if name in results
         or PurePosixPath(name).parts[0] in _SHARED
         or (

@@ -31,6 +31,7 @@ _CLEARED: dict[str, dict[str, Any]] = {
             "mitigated_fidelity",
             "em_method",
             "cost_seconds",
+            "parquet_path",
         )
     ),
     "scheduler_decisions": dict.fromkeys(("chosen_backend", "score", "reasons")),

@@ -6,24 +6,34 @@ word. What is proved is who signed the word, when, and that nobody has changed i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from quantumai.canonical import canonical_json
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import StorageError, UnverifiedError
+from quantumai.errors import (
+    ConflictError,
+    EvidenceError,
+    NotFoundError,
+    StorageError,
+    UnverifiedError,
+)
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import verify_job
+from quantumai.jobs.job_objects import JobObjects
 from quantumai.jobs.job_rows import index_manifest
 from quantumai.jobs.recovery import code_and_reason, fail_job
 from quantumai.jobs.sealing import sdk_version, seal_run
 from quantumai.jobs.states import JobState
+from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.run_manifest import SCHEMA_VERSION, Origin, RunManifest
-from quantumai.provenance.statements.statement import artifact_hash
+from quantumai.provenance.statements.dsse import parse_envelope
+from quantumai.provenance.statements.statement import artifact_hash, parse_statement
 from quantumai.provenance.verification.mode_signatures import signature_suite
 from quantumai.provenance.verification.report import Outcome
+from quantumai.storage.database import Row
 
 NO_CALIBRATION = "none"
 """`calibration_snapshot_id` of a run whose backend told of no calibration."""
@@ -35,6 +45,7 @@ class RecordedRun:
 
     `told` is what else the run's maker said, as plain JSON data; it becomes the artefact `record`.
     `calibration_snapshot_id` is `sha256:<hex>` of the calibration artefact, or `NO_CALIBRATION`.
+    `result_rows` are its rows in `em_results`, which get the manifest's `created_at`.
     """
 
     backend_id: str
@@ -48,20 +59,22 @@ class RecordedRun:
     told: Mapping[str, Any]
     library_versions: Mapping[str, str]
     tenant: str = "local"
+    result_rows: Sequence[Row] = ()
 
 
 def seal_recorded_run(desk: Desk, run: RecordedRun, job_id: str = "") -> str:
     """Store, sign, log and verify a recorded run; returns its job id, by default a new one.
 
-    A failure is written down as a failed job and raised: nothing of it is believed then.
+    A failure is written down as a failed job and raised: nothing of it is believed then. The same
+    run may be sealed again under the id of a job that failed; what was signed then is not signed
+    once more. Raises `ConflictError` for the id of any other job.
     """
     job_id = job_id or desk.new_id()
     # Keys that refuse to work must leave no job behind.
     desk.open_sealer()
     desk.job_objects(run.tenant, job_id).make_ready()
     with desk.run_locks.hold(job_id):
-        request = _request(run, desk.now())
-        _begin(desk, request, job_id)
+        request = _begin(desk, run, job_id)
         try:
             _seal(desk, run, request, job_id)
         except BaseException as error:
@@ -85,7 +98,12 @@ def _request(run: RecordedRun, now: str) -> dict[str, Any]:
     }
 
 
-def _begin(desk: Desk, request: dict[str, Any], job_id: str) -> None:
+def _begin(desk: Desk, run: RecordedRun, job_id: str) -> dict[str, Any]:
+    """The request in the job's row, which is a new one or that of a failed attempt."""
+    former = desk.database.get("jobs", {"job_id": job_id})
+    if former is not None:
+        return _begin_again(desk, former)
+    request = _request(run, desk.now())
     desk.database.insert(
         "jobs",
         {
@@ -98,13 +116,70 @@ def _begin(desk: Desk, request: dict[str, Any], job_id: str) -> None:
             "updated_at": request["created_at"],
         },
     )
+    return request
+
+
+def _begin_again(desk: Desk, former: Row) -> dict[str, Any]:
+    request: dict[str, Any] = former["request"]
+    failed = {"job_id": former["job_id"], "state": JobState.FAILED}
+    sealing = {
+        "state": JobState.SEALING,
+        "updated_at": desk.now(),
+        "failure_code": None,
+        "failure_reason": None,
+    }
+    is_recorded = request.get("origin") == Origin.RECORDED
+    if not is_recorded or not desk.database.update("jobs", failed, sealing):
+        raise ConflictError(
+            f"there is a job {former['job_id']} already: {former['state']}",
+            hint="seal it as a new one",
+        )
+    return request
 
 
 def _seal(desk: Desk, run: RecordedRun, request: dict[str, Any], job_id: str) -> None:
     record = canonical_json({"schema_version": 1, "job": request, "told": dict(run.told)})
     artefacts = {**run.artefacts, "record": record}
-    digests = desk.job_objects(run.tenant, job_id).store(artefacts)
-    manifest = RunManifest(
+    objects = desk.job_objects(run.tenant, job_id)
+    digests = objects.store(artefacts)
+    sealed = _sealed_before(objects, run, digests) or seal_run(
+        desk, _manifest(desk, run, job_id, digests), digests
+    )
+    envelope, index = sealed
+    with desk.database.transaction():
+        created_at = index_manifest(desk, envelope)["created_at"]
+        for row in run.result_rows:
+            desk.database.insert("em_results", {**row, "created_at": created_at})
+        done = {"state": JobState.DONE, "updated_at": desk.now(), "manifest_index": index}
+        if not desk.database.update("jobs", {"job_id": job_id, "state": JobState.SEALING}, done):
+            raise StorageError(f"job {job_id} is no longer sealing: another process changed it")
+
+
+def _sealed_before(
+    objects: JobObjects, run: RecordedRun, digests: Mapping[str, str]
+) -> tuple[bytes, int] | None:
+    """Envelope and leaf of the manifest that a failed attempt has stored, if it came that far."""
+    try:
+        envelope, proof = objects.manifest(), objects.proof()
+    except NotFoundError:
+        return None
+    statement = parse_statement(parse_envelope(envelope).payload)
+    mode = statement.predicate["crypto_mode"]
+    if statement.digests != digests:
+        raise EvidenceError(
+            "the run is not the one that was signed before sealing it failed",
+            hint="restore its files",
+        )
+    if mode != run.crypto_mode:
+        raise ConflictError(
+            f"the run was signed in mode {mode} before sealing it failed",
+            hint=f"seal it in mode {mode}",
+        )
+    return envelope, LedgerProof.parse(proof).index
+
+
+def _manifest(desk: Desk, run: RecordedRun, job_id: str, digests: Mapping[str, str]) -> RunManifest:
+    return RunManifest(
         job_id=job_id,
         tenant=run.tenant,
         backend_id=run.backend_id,
@@ -124,12 +199,6 @@ def _seal(desk: Desk, run: RecordedRun, request: dict[str, Any], job_id: str) ->
         origin=Origin.RECORDED,
         schema_version=SCHEMA_VERSION,
     )
-    envelope, index = seal_run(desk, manifest, digests)
-    with desk.database.transaction():
-        index_manifest(desk, envelope)
-        done = {"state": JobState.DONE, "updated_at": desk.now(), "manifest_index": index}
-        if not desk.database.update("jobs", {"job_id": job_id, "state": JobState.SEALING}, done):
-            raise StorageError(f"job {job_id} is no longer sealing: another process changed it")
 
 
 def _require_verified(desk: Desk, job_id: str) -> None:

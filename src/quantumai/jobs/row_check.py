@@ -20,6 +20,7 @@ from quantumai.errors import (
     StorageError,
 )
 from quantumai.jobs.desk import Desk
+from quantumai.jobs.em_result_rows import em_row_problems
 from quantumai.jobs.evidence import Evidence
 from quantumai.jobs.fleet import backend_row, calibration_row
 from quantumai.jobs.job_rows import decision_row, em_result_row, is_same, manifest_row
@@ -49,6 +50,8 @@ def job_row_problems(desk: Desk, row: Row) -> Iterator[str]:
     try:
         evidence = Evidence(desk, job_id)
         wanted = dict(_wanted(desk, evidence, row))
+        if evidence.manifest.origin is Origin.RECORDED:
+            yield from em_row_problems(desk, evidence)
     except ErasedError:
         return  # on purpose: what is left of it is the leaf in the ledger
     except (BadInputError, EvidenceError, StorageError) as error:

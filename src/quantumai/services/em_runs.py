@@ -21,7 +21,7 @@ from quantumai.errors import BadInputError, ConflictError, NotFoundError
 from quantumai.harness.at_vendors import AtVendors
 from quantumai.harness.cells import expand
 from quantumai.harness.estimation import Bench
-from quantumai.harness.plan import Plan, load_plan, parse_plan
+from quantumai.harness.plan import Plan
 from quantumai.harness.run import Progress, carry_out, missing_batches
 from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
 from quantumai.mitigation.entry_points import make_method
@@ -34,9 +34,8 @@ FOLDER = "em-runs"
 _LIBRARIES = ("numpy", "pyarrow", "qiskit")
 
 
-def start_run(home: Home, plan_name: str) -> RunFolder:
-    """A new run of a plan: a packaged one by name, or a file. Raises `BadInputError`."""
-    plan, data = load_plan(plan_name)
+def start_run(home: Home, plan: Plan, data: bytes) -> RunFolder:
+    """A new run of a plan and the bytes it was read from. Raises `BadInputError`."""
     _check_methods(plan)
     snapshots = _snapshots(home, plan)
     calibrations = {name: snapshot.sha256 for name, snapshot in snapshots.items()}
@@ -60,7 +59,7 @@ def start_run(home: Home, plan_name: str) -> RunFolder:
 def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) -> None:
     """Run what is not there yet of a run, then learn from it where its plan says so."""
     carry_out(run, partial(open_bench, run.path), workers=workers, progress=progress)
-    plan = parse_plan(run.plan(), "the run's plan")
+    plan = run.plan()
     if plan.learning is not None:
         from quantumai.harness.ml_qem.learning import learn
 
@@ -71,8 +70,7 @@ def seal_run(home: Home, run: RunFolder, crypto_mode: str) -> dict[str, str]:
     """Sign and log a finished run; the job of each backend."""
     from quantumai.jobs.em_sealing import seal_em_run
 
-    plan = parse_plan(run.plan(), "the run's plan")
-    return seal_em_run(home.desk(), run, CryptoMode.parse(crypto_mode), plan.seed)
+    return seal_em_run(home.desk(), run, CryptoMode.parse(crypto_mode))
 
 
 def summarise_run(run: RunFolder) -> dict[str, Any]:
@@ -121,11 +119,7 @@ def list_runs(root: Path) -> list[RunFolder]:
 def open_bench(folder: Path) -> Bench:
     """What a worker needs for the batches of the run in `folder`."""
     run = RunFolder(folder)
-    plan, record, snapshots = (
-        parse_plan(run.plan(), "the run's plan"),
-        run.record(),
-        run.snapshots(),
-    )
+    plan, record, snapshots = run.plan(), run.record(), run.snapshots()
 
     @cache
     def open_backend(backend_id: str) -> VendorBackend:

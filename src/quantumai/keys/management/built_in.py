@@ -9,12 +9,20 @@ from dataclasses import dataclass
 
 from quantumai.keys.management.records import Caller, Grant, KeyPolicy, KeyPurpose
 from quantumai.keys.management.register import HOME_TENANT
-from quantumai.keys.parameters import ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, ML_KEM_768
+from quantumai.keys.parameters import (
+    ECDSA_P256,
+    ED25519,
+    ML_DSA_44,
+    ML_DSA_65,
+    ML_DSA_87,
+    ML_KEM_768,
+)
 
 AUTHORITY, STATEMENT, AUDIT = "authority", "statement", "audit"
 STATEMENT_CLASSICAL = "statement-ed25519"
 LEDGER_CLASSICAL, LEDGER_PQC = "ledger-ed25519", "ledger-ml-dsa-44"
 LEDGER_ANCHOR = "ledger-slh-dsa"
+MODEL = "model-ecdsa-p256"
 TENANT_DATA = "tenant-data"
 INTERNAL = Caller(HOME_TENANT, "quantumai")
 _ROTATE_AFTER_DAYS = 365
@@ -49,6 +57,8 @@ BUILT_IN: dict[str, BuiltIn] = {
     STATEMENT_CLASSICAL: BuiltIn(ED25519, KeyPurpose.STATEMENT, on_demand=True),
     # Hash-based, of the category of ML-DSA-65: it holds should lattices fall.
     LEDGER_ANCHOR: BuiltIn("SLH-DSA-SHA2-192s", KeyPurpose.STATEMENT, on_demand=True),
+    # For the tools of others: OpenSSF model signing knows elliptic curves only.
+    MODEL: BuiltIn(ECDSA_P256, KeyPurpose.STATEMENT, on_demand=True),
     # Each tenant has its own: to destroy it is to erase the tenant's data.
     TENANT_DATA: BuiltIn(ML_KEM_768, KeyPurpose.WRAP, on_demand=True),
 }

@@ -109,7 +109,7 @@ class Sealer:
 
         The post-quantum signature comes first. In the overlap of a rotation a key signs twice.
         """
-        return self._sign_with(signing_keys(mode), statement)
+        return self.sign_with(signing_keys(mode), statement)
 
     def seal(
         self,
@@ -137,7 +137,8 @@ class Sealer:
             anchor_audit=anchor_audit,
         )
 
-    def _sign_with(self, names: Sequence[str], statement: bytes) -> bytes:
+    def sign_with(self, names: Sequence[str], statement: bytes) -> bytes:
+        """As `sign`, by the built-in keys of these names."""
         signed = self.signer.sign(names, statement)
         if not self._announced.issuperset(signature.key_id for signature in signed.signatures):
             # Made just now, or rotated by another process: its activation must come first.
@@ -155,7 +156,7 @@ class Sealer:
         anchor_audit: bool = False,
     ) -> tuple[bytes, int]:
         """As `seal`, by the built-in keys of these names."""
-        envelope = self._sign_with(names, statement)
+        envelope = self.sign_with(names, statement)
         while True:
             digest = sha256_hex(envelope)
             leaves = [Leaf(leaf_type, 1, digest)]
@@ -171,7 +172,7 @@ class Sealer:
                 may_sign = partial(self.signer.are_active, envelope)
                 index = self.ledger.append(leaves, guard=may_sign)[0]
             except ConflictError:
-                envelope = self._sign_with(names, statement)
+                envelope = self.sign_with(names, statement)
                 continue
             return envelope, index
 
