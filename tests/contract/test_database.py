@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
 import subprocess
@@ -14,11 +15,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quantumai.errors import BadInputError, ConflictError, StorageError
+from quantumai.jobs.em_result_rows import em_result_rows
 from quantumai.storage.database import Database
 from quantumai.storage.migration import ensure_schema, sqlite_url
 from quantumai.storage.schema import HEAD, REVISIONS, TABLES, Kind
@@ -141,6 +145,27 @@ def test_a_row_comes_back_with_plain_values(database: Database) -> None:
     assert row is not None
     assert (row["cost_per_shot"], row["availability"]) == (0.1 + 0.2, 1.0)
     assert isinstance(row["availability"], float)
+
+
+def test_rows_of_a_run_come_back_to_the_last_bit(database: Database) -> None:
+    values = {"family": "random", "shots": 400, "method": "rem+zne", "runtime_seconds": 0.1 + 0.2}
+    fidelities = [
+        {"unmitigated_fidelity": 1 / 3, "mitigated_fidelity": math.nextafter(1, 0)},
+        {"unmitigated_fidelity": None, "mitigated_fidelity": 5e-324},
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist([values | each for each in fidelities]), sink)
+    rows = em_result_rows(JOB, "a run", {"em/results/part-0.parquet": sink.getvalue().to_pybytes()})
+    wanted = [row | {"created_at": AT} for row in rows]
+    database.insert("manifests", {"job_id": JOB})
+    with database.transaction():
+        for row in wanted:
+            database.insert("em_results", row)
+    found = database.select("em_results", {"job_id": JOB}, order_by="parquet_path")
+    assert found == wanted
+    assert [row["mitigated_fidelity"] for row in found] == [1 - 2**-53, 5e-324]
+    with pytest.raises(ConflictError):  # the same place of the same job has the same id
+        database.insert("em_results", wanted[0])
 
 
 def test_insert_twice_conflicts_and_leaves_the_first(database: Database) -> None:

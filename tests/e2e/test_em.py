@@ -66,6 +66,60 @@ def test_a_run_is_sealed_by_backend_and_every_file_is_in_it(plan: Path, tmp_path
     assert len(qai("jobs", "list", "--json", home=home).json) == 2
 
 
+LEARNING = """
+"schema_version": 1
+"name": "learns"
+"seed": "1"
+"shots": [400]
+"tolerance": 0.05
+"engine": "channel"
+"backends": ["ibm.fake_nairobi"]
+"noises": {"friendly": {}}
+"methods": [{"name": "rem"}]
+"circuits":
+  - {"variant": "brickwork", "num_qubits": [4], "count": 30, "split": "train"}
+  - {"variant": "brickwork", "num_qubits": [4], "count": 2, "first_seed": 90, "unseen": "circuit"}
+"learning": {"variants": ["rf"], "controls": false}
+"""
+
+
+def test_a_model_says_who_signed_it_and_whether_it_was_changed(plan: Path, tmp_path: Path) -> None:
+    home, learning = tmp_path / "home", tmp_path / "learning.yaml"
+    learning.write_text(LEARNING)
+    done = qai("em", "run", "--plan", learning, "--workers", 1, "--json", home=home)
+    assert done.code == 0, done.err
+    model, pem = Path(done.json["folder"]) / "models" / "friendly-rf", tmp_path / "key.pem"
+    verified = qai("em", "verify-model", model, "--json", home=home)
+    assert (verified.code, verified.json["verified"]) == (0, True)
+    assert qai("kms", "keys", "public", "model-ecdsa-p256", "--out", pem, home=home).code == 0
+    # Who got the model and the key needs no home.
+    given = qai("em", "verify-model", model, "--public-key", pem, home=tmp_path / "nowhere")
+    assert given.code == 0
+    assert "4 files have the signed SHA-256" in given.out
+    assert not (tmp_path / "nowhere").exists()
+    assert qai("em", "verify-model", model, home=tmp_path / "nowhere").code == 2
+
+    uses = f'"methods": [{{"name": "ml-qem", "parameters": {{"model": "{model}"}}}}]'
+    using = tmp_path / "using.yaml"
+    using.write_text(PLAN.replace(next(x for x in PLAN.splitlines() if "methods" in x), uses))
+    again = qai("em", "run", "--plan", using, "--workers", 1, home=home)
+    assert (again.code, "warning: model" in again.err) == (0, False), again.err
+    card = model / "card.json"
+    card.write_bytes(card.read_bytes() + b"\n")  # JSON to its reader still, and another's word
+    changed = qai("em", "verify-model", model, home=home)
+    assert changed.code == 4
+    assert "'card.json' was changed" in changed.out
+    told = qai("em", "run", "--plan", using, "--workers", 1, home=home)
+    assert told.code == 0
+    assert "friendly-rf: artefacts: 'card.json' was changed" in told.err
+    (model / "model.sig").unlink()
+    unsigned = qai("em", "verify-model", model, home=home)
+    assert unsigned.code == 8
+    assert "it is not signed" in unsigned.out
+    (model / "model.sig").write_text("{}")
+    assert qai("em", "verify-model", model, home=home).code == 2
+
+
 def test_a_report_is_one_page_without_links(plan: Path, tmp_path: Path) -> None:
     home, page = tmp_path / "home", tmp_path / "page.html"
     assert qai("em", "run", "--plan", plan, "--workers", 1, home=home).code == 0
