@@ -13,24 +13,16 @@ from typing import Any
 
 from quantumai.canonical import canonical_json
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import (
-    ConflictError,
-    EvidenceError,
-    NotFoundError,
-    StorageError,
-    UnverifiedError,
-)
+from quantumai.errors import ConflictError, StorageError, UnverifiedError
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.evidence import verify_job
-from quantumai.jobs.job_objects import JobObjects
 from quantumai.jobs.job_rows import index_manifest
 from quantumai.jobs.recovery import code_and_reason, fail_job
+from quantumai.jobs.resumed_sealing import keeper, sealed_before
 from quantumai.jobs.sealing import sdk_version, seal_run
 from quantumai.jobs.states import JobState
-from quantumai.provenance.ledger.proof import LedgerProof
 from quantumai.provenance.manifest.run_manifest import SCHEMA_VERSION, Origin, RunManifest
-from quantumai.provenance.statements.dsse import parse_envelope
-from quantumai.provenance.statements.statement import artifact_hash, parse_statement
+from quantumai.provenance.statements.statement import artifact_hash
 from quantumai.provenance.verification.mode_signatures import signature_suite
 from quantumai.provenance.verification.report import Outcome
 from quantumai.storage.database import Row
@@ -62,6 +54,16 @@ class RecordedRun:
     result_rows: Sequence[Row] = ()
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt at sealing: `is_named` if its id was given, so that it may be made again."""
+
+    job_id: str
+    request: dict[str, Any]
+    is_named: bool
+    is_resumed: bool
+
+
 def seal_recorded_run(desk: Desk, run: RecordedRun, job_id: str = "") -> str:
     """Store, sign, log and verify a recorded run; returns its job id, by default a new one.
 
@@ -69,14 +71,17 @@ def seal_recorded_run(desk: Desk, run: RecordedRun, job_id: str = "") -> str:
     run may be sealed again under the id of a job that failed; what was signed then is not signed
     once more. Raises `ConflictError` for the id of any other job.
     """
+    is_named = bool(job_id)
     job_id = job_id or desk.new_id()
     # Keys that refuse to work must leave no job behind.
     desk.open_sealer()
     desk.job_objects(run.tenant, job_id).make_ready()
     with desk.run_locks.hold(job_id):
-        request = _begin(desk, run, job_id)
+        former = desk.database.get("jobs", {"job_id": job_id})
+        request = _begin(desk, run, job_id) if former is None else _begin_again(desk, former)
         try:
-            _seal(desk, run, request, job_id)
+            attempt = _Attempt(job_id, request, is_named, former is not None)
+            _seal(desk, run, attempt)
         except BaseException as error:
             with suppress(StorageError):  # the error itself is the one to tell
                 fail_job(desk, job_id, *code_and_reason(error))
@@ -99,10 +104,7 @@ def _request(run: RecordedRun, now: str) -> dict[str, Any]:
 
 
 def _begin(desk: Desk, run: RecordedRun, job_id: str) -> dict[str, Any]:
-    """The request in the job's row, which is a new one or that of a failed attempt."""
-    former = desk.database.get("jobs", {"job_id": job_id})
-    if former is not None:
-        return _begin_again(desk, former)
+    """The request in the job's new row."""
     request = _request(run, desk.now())
     desk.database.insert(
         "jobs",
@@ -120,6 +122,7 @@ def _begin(desk: Desk, run: RecordedRun, job_id: str) -> dict[str, Any]:
 
 
 def _begin_again(desk: Desk, former: Row) -> dict[str, Any]:
+    """The request in the row of an attempt that failed, which is what may have been signed."""
     request: dict[str, Any] = former["request"]
     failed = {"job_id": former["job_id"], "state": JobState.FAILED}
     sealing = {
@@ -137,14 +140,18 @@ def _begin_again(desk: Desk, former: Row) -> dict[str, Any]:
     return request
 
 
-def _seal(desk: Desk, run: RecordedRun, request: dict[str, Any], job_id: str) -> None:
-    record = canonical_json({"schema_version": 1, "job": request, "told": dict(run.told)})
+def _seal(desk: Desk, run: RecordedRun, attempt: _Attempt) -> None:
+    job_id = attempt.job_id
+    record = canonical_json({"schema_version": 1, "job": attempt.request, "told": dict(run.told)})
     artefacts = {**run.artefacts, "record": record}
     objects = desk.job_objects(run.tenant, job_id)
     digests = objects.store(artefacts)
-    sealed = _sealed_before(objects, run, digests) or seal_run(
-        desk, _manifest(desk, run, job_id, digests), digests
-    )
+    sealed = None
+    if attempt.is_resumed:
+        sealed = sealed_before(desk, objects, job_id, digests, run.crypto_mode)
+    if sealed is None:
+        keep = keeper(objects) if attempt.is_named else None
+        sealed = seal_run(desk, _manifest(desk, run, job_id, digests), digests, keep)
     envelope, index = sealed
     with desk.database.transaction():
         created_at = index_manifest(desk, envelope)["created_at"]
@@ -153,29 +160,6 @@ def _seal(desk: Desk, run: RecordedRun, request: dict[str, Any], job_id: str) ->
         done = {"state": JobState.DONE, "updated_at": desk.now(), "manifest_index": index}
         if not desk.database.update("jobs", {"job_id": job_id, "state": JobState.SEALING}, done):
             raise StorageError(f"job {job_id} is no longer sealing: another process changed it")
-
-
-def _sealed_before(
-    objects: JobObjects, run: RecordedRun, digests: Mapping[str, str]
-) -> tuple[bytes, int] | None:
-    """Envelope and leaf of the manifest that a failed attempt has stored, if it came that far."""
-    try:
-        envelope, proof = objects.manifest(), objects.proof()
-    except NotFoundError:
-        return None
-    statement = parse_statement(parse_envelope(envelope).payload)
-    mode = statement.predicate["crypto_mode"]
-    if statement.digests != digests:
-        raise EvidenceError(
-            "the run is not the one that was signed before sealing it failed",
-            hint="restore its files",
-        )
-    if mode != run.crypto_mode:
-        raise ConflictError(
-            f"the run was signed in mode {mode} before sealing it failed",
-            hint=f"seal it in mode {mode}",
-        )
-    return envelope, LedgerProof.parse(proof).index
 
 
 def _manifest(desk: Desk, run: RecordedRun, job_id: str, digests: Mapping[str, str]) -> RunManifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -89,15 +89,23 @@ def seal_manifest(
     return seal_run(desk, manifest, digests)
 
 
-def seal_run(desk: Desk, manifest: RunManifest, digests: Mapping[str, str]) -> tuple[bytes, int]:
+def seal_run(
+    desk: Desk,
+    manifest: RunManifest,
+    digests: Mapping[str, str],
+    keep: Callable[[bytes], object] | None = None,
+) -> tuple[bytes, int]:
     """Sign and log a run's manifest, whoever ran it; returns its envelope and leaf index.
 
     The one way to a stored manifest: it is stored with its proof, and only once it is logged.
+    `keep` is called with the envelope before that.
     """
     sealer = desk.open_sealer()
     statement = build_run_manifest(manifest, digests)
     mode = CryptoMode.parse(manifest.crypto_mode)
-    envelope, index = sealer.seal("run-manifest", statement, mode=mode, anchor_audit=True)
+    envelope, index = sealer.seal(
+        "run-manifest", statement, mode=mode, keep=keep, anchor_audit=True
+    )
     objects = desk.job_objects(manifest.tenant, manifest.job_id)
     objects.put_sealed(envelope, sealer.proof(index, envelope))
     return envelope, index

@@ -36,6 +36,7 @@ from quantumai.services import wiring
 from quantumai.services.home_objects import HomeObjects, init_home_objects
 from quantumai.services.verify_all import verify_home
 from quantumai.services.wiring import Home, open_home
+from quantumai.storage.local_objects import LocalObjects
 from tests.unit.jobs.em_runs import MODEL, finished_run
 from tests.unit.jobs.finished_jobs import small_job
 
@@ -265,6 +266,39 @@ def test_a_sealing_that_died_goes_on_without_signing_twice(
     seal_em_run(home.desk(), measured.run, MODE)
     assert (len(measured.rows), measured.leaves("run-manifest")) == (18, 2)
     assert _problems(home.root) == []
+
+
+class _DyingObjects(LocalObjects):
+    """Objects of a process that dies when it writes one of this name."""
+
+    name = ""
+
+    def put_once(self, key: str, data: bytes) -> None:
+        if self.name and key.endswith(self.name):
+            raise DiesError
+        super().put_once(key, data)
+
+
+@pytest.mark.parametrize("encrypts", [False, True])
+@pytest.mark.parametrize("name", ["/proof.json", "/manifest.json"])
+def test_a_sealing_that_died_after_its_leaf_is_found_by_it(
+    tmp_path: Path, name: str, encrypts: bool
+) -> None:
+    """Between the ledger and the stored manifest, where only the leaf tells of it."""
+    if encrypts:
+        init_home_objects(tmp_path, HomeObjects(encrypt=True))
+    with open_home(tmp_path, {}) as home:
+        run, desk = finished_run(home), home.desk()
+        objects = _DyingObjects(tmp_path / "objects")
+        objects.name = name
+        with pytest.raises(DiesError):
+            seal_em_run(replace(desk, objects=objects), run, MODE)
+        seal_recorded_run(desk, _other_run(), desk.new_id())  # its leaf is the newest one
+        leaves = home.open_sealer().ledger.leaves
+        assert len(leaves("run-manifest")) == 2
+        assert seal_em_run(desk, run, MODE) == run.record().job_ids
+        assert len(leaves("run-manifest")) == 3
+    assert _problems(tmp_path) == []
 
 
 def test_a_sealing_that_died_before_signing_goes_on(
