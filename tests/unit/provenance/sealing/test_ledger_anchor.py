@@ -56,7 +56,7 @@ def test_forged_anchors_are_found(tmp_path: Path, new_sealer: Callable[[Path], S
     assert anchor_ledger(sealer, NOW)
 
     def logged(anchor: LedgerAnchor, by: str) -> list[str]:
-        envelope = sealer._sign_with((by,), build_ledger_anchor(anchor))
+        envelope = sealer.sign_with((by,), build_ledger_anchor(anchor))
         digest = sha256_hex(envelope)
         sealer._objects.put_once(f"ledger-anchors/{digest}", envelope)
         sealer.ledger.append([Leaf("ledger-anchor", 1, digest)])
