@@ -46,10 +46,18 @@ def doubtful_models(home: Home, plan: Plan) -> Iterator[str]:
     """A line on each model that a plan uses and this home did not sign as it is now."""
     folders = [wanted.parameters.get("model") for wanted in plan.methods]
     for folder in dict.fromkeys(name for name in folders if isinstance(name, str)):
-        report = verify_model_folder(Path(folder), home_model_keys(home))
-        wrong = [check for check in report.checks if check.status is not Outcome.OK]
-        for check in wrong[:1]:
-            yield f"model {shown_path(folder)}: {check.name}: {check.detail}"
+        if doubt := _doubt(Path(folder), home_model_keys(home)):
+            yield f"model {shown_path(folder)}: {doubt}"
+
+
+def _doubt(folder: Path, keys: Iterable[PublicKey]) -> str:
+    """What keeps a model from being verified; empty if nothing does."""
+    try:
+        report = verify_model_folder(folder, keys)
+    except BadInputError as error:
+        return str(error)
+    wrong = [check for check in report.checks if check.status is not Outcome.OK]
+    return f"{wrong[0].name}: {wrong[0].detail}" if wrong else ""
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import model_signing
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from quantumai.canonical import sha256_hex
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import ApprovalNeededError, ArtefactError, BadInputError
+from quantumai.harness.plan import MethodWanted, parse_plan
 from quantumai.harness.run_folder import RunFolder
 from quantumai.jobs.em_sealing import seal_em_run
 from quantumai.jobs.evidence import Evidence, verify_job
@@ -34,12 +36,17 @@ from quantumai.keys.management.records import Caller
 from quantumai.keys.spki import pem_of_spki
 from quantumai.provenance.verification.model_signature import verify_model
 from quantumai.provenance.verification.report import VerificationReport
-from quantumai.services.em_models import home_model_keys, model_key, verify_model_folder
+from quantumai.services.em_models import (
+    doubtful_models,
+    home_model_keys,
+    model_key,
+    verify_model_folder,
+)
 from quantumai.services.verify_all import verify_home
 from quantumai.services.wiring import Home, open_home
 from tests.e2e.qai_command import qai
 from tests.tokens import token_library
-from tests.unit.jobs.em_runs import MODEL, MODEL_FILES, finished_run
+from tests.unit.jobs.em_runs import MODEL, MODEL_FILES, PLAN, finished_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -313,5 +320,9 @@ def test_a_link_is_no_file_of_a_model(home: Home, model: Path) -> None:
     (model / "card.json").symlink_to(model.parent / "card.json")
     with pytest.raises(BadInputError, match="is a link"):
         _ours(home, model)
+    uses = MethodWanted("ml-qem", {"model": str(model)})
+    plan = msgspec.structs.replace(parse_plan(PLAN, "the plan"), methods=(uses, uses))
+    (doubt,) = doubtful_models(home, plan)  # told, and no reason to stop a run
+    assert "is a link" in doubt
     with pytest.raises(BadInputError, match="is no folder"):
         _ours(home, model / "nothing")
