@@ -89,7 +89,7 @@ def summarise_run(run: RunFolder) -> dict[str, Any]:
     summary = summarise(
         run.table("results/**/*.parquet"),
         run.read_table("features/*.parquet"),
-        near_duplicates=parse_plan(run.plan(), "the run's plan").near_duplicates,
+        near_duplicates=run.plan().near_duplicates,
     )
     run.write("summary.json", canonical_json(summary))
     return summary

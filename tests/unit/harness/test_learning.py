@@ -20,6 +20,7 @@ from quantumai.execution.run import calibrated_confusion, run_method
 from quantumai.harness.cells import read_cells
 from quantumai.harness.estimation import method_seed, place
 from quantumai.harness.ml_qem.controls import control_values
+from quantumai.harness.ml_qem.decay import fitted_decay
 from quantumai.harness.ml_qem.learning import learn
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.training import TrainedModel, train
@@ -28,7 +29,7 @@ from quantumai.harness.report_tables import summarise
 from quantumai.harness.run import carry_out
 from quantumai.harness.run_folder import RunFolder
 from quantumai.mitigation.entry_points import make_method
-from quantumai.mitigation.ml_qem.features import FEATURES, LEAST_SIGNAL, NOISY_FEATURES
+from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
 from quantumai.mitigation.ml_qem.novelty import PER_CIRCUIT, PER_OBSERVABLE, run_descriptors
 from quantumai.mitigation.ml_qem.onnx_model import open_model
 from tests.unit.harness import test_run
@@ -109,9 +110,10 @@ def test_folds_are_whole_circuits_and_nothing_is_predicted_by_itself(finished: R
     """A target that is only a name of the circuit cannot be learned from other circuits."""
     rows = _rows(finished, "train")
     noise = np.random.default_rng(1).normal(size=int(rows.circuit.max()) + 1)
-    nameless = replace(rows, ideal=rows.baseline + noise[rows.circuit])
+    plain = fitted_decay(rows).of(rows)
+    nameless = replace(rows, ideal=plain + noise[rows.circuit])
     model: TrainedModel = train(nameless, "rf")
-    error = nameless.ideal - rows.baseline - model.out_of_fold
+    error = nameless.ideal - model.decay.of(rows) - model.out_of_fold
     assert np.mean(error**2) > 0.8 * noise[rows.circuit].var()
 
 
@@ -154,12 +156,14 @@ def test_what_is_unlike_the_training_runs_is_left_to_physics(finished: RunFolder
     rem = {row["cell_id"]: row for row in measured if row["method"] == "rem"}
     tables = finished.table("features/*.parquet").to_pylist()
     features = {row["cell_id"]: np.reshape(row["features"], (-1, len(FEATURES))) for row in tables}
+    card = open_model(finished.path / "models/friendly-rf").card
     for row in strange:
         found, plain = features[row["cell_id"]], rem[row["cell_id"]]
-        signal = np.maximum(np.exp(found[:, FEATURES.index("log_signal")]), LEAST_SIGNAL)
-        by_hand = np.clip(np.array(plain["mitigated"]) / signal, -1, 1)
+        decay = -found[:, FEATURES.index("log_signal")]
+        factor = np.exp(card.decay_exponent * decay - 1.5 * (card.decay_spread * decay) ** 2)
+        by_hand = np.clip(np.array(plain["mitigated"]) * factor, -1, 1)
         np.testing.assert_allclose(row["mitigated"], by_hand, atol=1e-12)
-        errors = np.array(plain["mitigated_std_errs"]) / signal
+        errors = np.array(plain["mitigated_std_errs"]) * factor
         np.testing.assert_allclose(row["mitigated_std_errs"], errors, atol=1e-12)
     share = np.mean([name != "" for row in known for name in row["fallbacks"]])
     assert share < 0.05

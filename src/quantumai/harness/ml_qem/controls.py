@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from quantumai.harness.ml_qem.decay import fitted_decay
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import SEED, grown_forest
 from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
@@ -24,7 +25,7 @@ _KINDS = [FEATURES.index(name) for name in ("weight", "weight_x", "weight_y")]
 def control_values(control: str, training: LearningRows, test: LearningRows) -> Array:
     """Values of the test rows by one of `results.CONTROLS`, within [-1, 1]; shape (rows,)."""
     if control == "rescaled":
-        values = test.baseline
+        values = fitted_decay(training).of(test)
     elif control == "recalibration":
         values = _recalibrated(training, test)
     else:

@@ -64,6 +64,8 @@ def model_card(
         backends=_told(rows, "backend_id"),
         calibration_ids=_told(rows, "calibration_id"),
         metrics=_metrics(model, rows),
+        decay_exponent=model.decay.exponent,
+        decay_spread=model.decay.spread,
         largest_distance=known.largest_distance,
         fallback=FALLBACK,
         training_cpu_s=cpu_s,
@@ -77,8 +79,9 @@ def _metrics(model: TrainedModel, rows: LearningRows) -> dict[str, dict[str, flo
     """RMSE over rows by family, out of fold."""
     family = np.array([row["family"] for row in rows.cells])[rows.cell]
     raw = rows.features[:, FEATURES.index("raw")]
-    values = np.clip(rows.baseline + model.out_of_fold, -1, 1)
-    estimates = {"raw": raw, "rem": rows.rem, FALLBACK: rows.baseline, "ml-qem": values}
+    plain = model.decay.of(rows)
+    values = np.clip(plain + model.out_of_fold, -1, 1)
+    estimates = {"raw": raw, "rem": rows.rem, FALLBACK: plain, "ml-qem": values}
     found = {}
     for name in sorted(set(family)):
         of = family == name

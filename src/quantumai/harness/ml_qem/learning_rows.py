@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quantumai.canonical import sha256_hex
 from quantumai.harness.plan import LEARNED_FROM
 from quantumai.harness.results import FEATURES as FEATURES_COLUMN
-from quantumai.mitigation.ml_qem.features import BASELINE, FEATURES
+from quantumai.mitigation.ml_qem.features import FEATURES
 from quantumai.mitigation.readout import Array
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ class LearningRows:
     def rem(self) -> Array:
         """The REM values."""
         return self.features[:, FEATURES.index("rem")]
-
-    @property
-    def baseline(self) -> Array:
-        """The values to which a model adds its residual."""
-        return self.features[:, FEATURES.index(BASELINE)]
 
     @property
     def circuit(self) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantumai.errors import BadInputError
+from quantumai.harness.ml_qem.decay import Decay, fitted_decay
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.mitigation.readout import Array
 
@@ -25,9 +26,13 @@ SEED = 20260101
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Estimators with `predict(float32 features)`, and the residuals out of fold, (rows,)."""
+    """Estimators with `predict(float32 features)`, and the residuals out of fold, (rows,).
+
+    Residuals are from the baseline of `decay`.
+    """
 
     variant: str
+    decay: Decay
     residual: Any
     error: Any
     out_of_fold: Array
@@ -43,11 +48,12 @@ def train(rows: LearningRows, variant: str) -> TrainedModel:
         raise BadInputError(
             f"{circuits} circuits are too few to learn from", hint=f"{FEWEST_CIRCUITS} or more"
         )
-    features, wanted = rows.features.astype(np.float32), rows.ideal - rows.baseline
+    decay = fitted_decay(rows)
+    features, wanted = rows.features.astype(np.float32), rows.ideal - decay.of(rows)
     out_of_fold = _out_of_fold(variant, features, wanted, rows.circuit)
     residual = _fitted(variant, features, wanted)
     error = grown_forest(features, (wanted - out_of_fold) ** 2, trees=60, leaf=8)
-    return TrainedModel(variant, residual, error, out_of_fold)
+    return TrainedModel(variant, decay, residual, error, out_of_fold)
 
 
 def _out_of_fold(variant: str, features: NDArray[np.float32], wanted: Array, circuit: Any) -> Array:

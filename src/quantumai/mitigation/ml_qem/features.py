@@ -36,11 +36,6 @@ DESCRIPTORS = (
     "readout_error_mean", *(f"angles_{i}" for i in range(_ANGLE_BINS)),
 )  # fmt: skip
 FEATURES = (*NOISY_FEATURES, *DESCRIPTORS)
-BASELINE, BASELINE_STD_ERR = "rescaled", "rescaled_std_err"
-"""The REM value over the signal that the calibration's light cone leaves, and its shot noise.
-
-It is what physics alone gives, without a model: models learn what is left after it.
-"""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A trained ML-QEM model as a method: features in, residuals out, by ONNX.
 
-The model predicts the residual of each observable, ideal value minus `BASELINE`, and the square of
+The model predicts the residual of each observable, ideal value minus baseline, and the square of
 its own error. A run unlike those it learned from is left to the baseline, and the estimate says so.
 """
 
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from quantumai.errors import ArtefactError
 from quantumai.mitigation.methods import Estimate
+from quantumai.mitigation.ml_qem.baseline import baseline
 from quantumai.mitigation.ml_qem.features import (
-    BASELINE,
-    BASELINE_STD_ERR,
     FEATURES,
     FEATURES_VERSION,
     RunEvidence,
@@ -29,7 +28,7 @@ from quantumai.mitigation.readout import Array
 
 CARD_VERSION = 2
 FALLBACK = "rescaled rem"
-"""`BASELINE` by name: REM divided by the signal that the calibration's light cone leaves."""
+"""The baseline by name: REM divided by the signal that the calibration's light cone leaves."""
 WITHOUT_EVIDENCE = "rem"
 
 
@@ -38,7 +37,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     The three SHA-256 are of its ONNX files. A run is out of distribution where its distance from
     the nearest training run exceeds `largest_distance`, the largest that a training run has from
-    those of other circuits; both are distances of standardised `run_descriptors`. `metrics` are by
+    those of other circuits; both are distances of standardised `run_descriptors`. The baseline has
+    `decay_exponent` and `decay_spread`, fitted to the training runs. `metrics` are by
     family: RMSE over observables of raw, REM, baseline and this model, out of fold.
     """
 
@@ -58,6 +58,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     backends: tuple[str, ...]
     calibration_ids: tuple[str, ...]
     metrics: dict[str, dict[str, float]]
+    decay_exponent: float
+    decay_spread: float
     largest_distance: float
     fallback: str
     training_cpu_s: float
@@ -132,14 +134,12 @@ def learned_values(
 
     The standard error of a baseline counts shot noise alone, that of the model all of its error.
     """
-    baseline, shot_noise = (
-        features[:, FEATURES.index(name)] for name in (BASELINE, BASELINE_STD_ERR)
-    )
+    plain, shot_noise = baseline(features, card.decay_exponent, card.decay_spread)
     residual, squared_error = model.residuals(features)
     distances = model.distances(run_descriptors(features, run))
     strange = (distances > card.largest_distance)[run]
     return Estimate(
-        np.where(strange, baseline, np.clip(baseline + residual, -1, 1)),
+        np.where(strange, plain, np.clip(plain + residual, -1, 1)),
         np.where(strange, shot_noise, np.sqrt(np.maximum(squared_error, 0.0))),
         tuple(card.fallback if odd else "" for odd in strange.tolist()),
     )
