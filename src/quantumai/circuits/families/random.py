@@ -46,7 +46,8 @@ def brickwork(
     for layer in range(wanted.layers):
         for q in range(num_qubits):
             # cos(theta) uniform on [-1, 1] spreads the rotated state evenly over the sphere.
-            theta = math.acos(float(rng.uniform(-1, 1)))
+            # The last digits of acos differ between C libraries, and a circuit's id must not.
+            theta = round(math.acos(float(rng.uniform(-1, 1))), 12)
             qc.u(theta, *(float(a) for a in rng.uniform(-math.pi, math.pi, 2)), q)
         for q in range(layer % 2, num_qubits - 1, 2):
             qc.cz(q, q + 1)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_LAYERS = 10
 _SWEEPS = 3
 _GRAPH_TRIES = 1000
+_DIGITS = 6
+_FLAT = 1e-9
+"""Along an angle on which the energy does not depend, its minimum would be rounding errors'."""
 # Angles that serve every 3-regular graph about equally well (Wurtz and Lykov, PRA 104, 052419,
 # 2021, table I), here for RZZ(gamma) and RX(2 beta).
 _FIXED_ANGLES = {
@@ -125,7 +128,11 @@ def _check_layers(layers: int) -> None:
 
 @lru_cache(maxsize=256)
 def _optimised(start: bytes, shape: tuple[int, int], field: float) -> NDArray[np.float64]:
-    """Rotosolve: along one RY angle the energy is a sine, whose minimum two more values give."""
+    """Rotosolve: along one RY angle the energy is a sine, whose minimum two more values give.
+
+    Each new angle is rounded before the next is sought, so the last digits of a machine's
+    arithmetic never add up: the angles, hence a circuit's text and id, are the same everywhere.
+    """
     angles = np.frombuffer(start).reshape(shape).copy()
     for _ in range(_SWEEPS):
         for place in np.ndindex(shape):
@@ -135,39 +142,40 @@ def _optimised(start: bytes, shape: tuple[int, int], field: float) -> NDArray[np
                 angles[place] = middle + shift
                 energies.append(_energy(angles, field))
             here, ahead, behind = energies
-            turned = math.atan2(2 * here - ahead - behind, ahead - behind)
-            angles[place] = _wrapped(middle - math.pi / 2 - turned)
+            cosine, sine = 2 * here - ahead - behind, ahead - behind
+            if math.hypot(cosine, sine) > _FLAT:
+                middle += -math.pi / 2 - math.atan2(cosine, sine)
+            angles[place] = _rounded(middle)
     return angles
 
 
 def _energy(angles: NDArray[np.float64], field: float) -> float:
-    """<-sum ZZ - field sum X> of the ansatz; RY and CX keep the state real."""
+    """<-sum ZZ - field sum X> of the ansatz; RY and CX keep the state real.
+
+    Elementwise products and sums only: a product of matrices rounds as each processor's BLAS does.
+    """
     num_qubits = angles.shape[1]
     state = np.zeros((2,) * num_qubits)
     state[(0,) * num_qubits] = 1.0
     for layer, row in enumerate(angles):
         for q, angle in enumerate(row):
-            turn = np.array(
-                [
-                    [math.cos(angle / 2), -math.sin(angle / 2)],
-                    [math.sin(angle / 2), math.cos(angle / 2)],
-                ]
-            )
-            state = np.moveaxis(np.tensordot(turn, state, axes=(1, q)), 0, q)
+            cosine, sine = math.cos(angle / 2), math.sin(angle / 2)
+            zero, one = np.moveaxis(state, q, 0)
+            state = np.stack([cosine * zero - sine * one, sine * zero + cosine * one], axis=q)
         if layer < len(angles) - 1:
             for a, b in chain(num_qubits):
-                view = np.moveaxis(state, (a, b), (0, 1)).copy()
-                view[1] = view[1, ::-1]
-                state = np.moveaxis(view, (0, 1), (a, b))
+                flipped = np.moveaxis(state, (a, b), (0, 1))
+                flipped[1] = flipped[1, ::-1].copy()
     energy = 0.0
     for a, b in chain(num_qubits):
         shares = (np.moveaxis(state, (a, b), (0, 1)) ** 2).reshape(2, 2, -1).sum(axis=2)
         energy -= float(shares[0, 0] + shares[1, 1] - shares[0, 1] - shares[1, 0])
     for q in range(num_qubits):
-        halves = np.moveaxis(state, q, 0)
-        energy -= field * 2 * float(np.vdot(halves[0], halves[1]))
+        zero, one = np.moveaxis(state, q, 0)
+        energy -= field * 2 * float((zero * one).sum())
     return energy
 
 
-def _wrapped(angle: float) -> float:
-    return math.remainder(angle, 2 * math.pi)
+def _rounded(angle: float) -> float:
+    """Within half a turn of 0, to `_DIGITS` decimals; never -0.0, which would be other text."""
+    return round(math.remainder(angle, 2 * math.pi), _DIGITS) + 0.0
