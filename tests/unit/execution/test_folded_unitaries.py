@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, qasm2
-from qiskit.quantum_info import Operator
+from qiskit.quantum_info import Operator, random_statevector
 
 from quantumai.backends.channel_simulator import ChannelSimulator
 from quantumai.backends.physical_circuit import PhysicalCircuit
@@ -21,11 +21,12 @@ from tests.synthetic_devices import both_ways, depolarizing, device, perfect
 pytestmark = pytest.mark.slow
 
 # Of fixed size; the others have as many qubits as are drawn.
-SIZES = {"h2": 4}
+SIZES = {"h2": 4, "lih": 6, "h4": 8}
+LONG = {"lih", "h4"}
 GATES = ("cx", "cz", "ecr")
 _CASES = {
-    # LiH and H4 differ from H2 in length alone, and would take most of the time.
-    "family": st.sampled_from(sorted(set(VARIANTS) - {"lih", "h4"})),
+    # The others would take most of the time as operators: they act on states below.
+    "family": st.sampled_from(sorted(set(VARIANTS) - LONG)),
     "size": st.integers(4, 6),
     "seed": st.integers(0, 500),
     "gate": st.sampled_from(GATES),
@@ -74,6 +75,24 @@ def test_qiskits_operator_of_the_folded_circuit(
     plain = _explicitly_folded(circuit, [1] * len(row))
     assert sum(len(i.qubits) == 2 for i in folded.data) == sum(row)
     assert Operator(folded).equiv(Operator(plain))
+
+
+@settings(derandomize=True, deadline=None, max_examples=8)
+@given(**_CASES | {"family": st.sampled_from(sorted(LONG))})
+def test_the_folded_circuit_on_any_state(
+    family: str, size: int, seed: int, gate: str, factor: float
+) -> None:
+    """Two unitaries that agree on a random state, up to phase, agree: it is no eigenstate."""
+    circuit = _native(family, size, seed, gate)
+    folds = _folds(circuit, factor, seed)
+    (row,) = folds.tolist()
+    state = random_statevector(2**circuit.num_qubits, seed)
+    found = state.evolve(_explicitly_folded(circuit, row))
+    assert found.equiv(state.evolve(_explicitly_folded(circuit, [1] * len(row))), atol=1e-9)
+    simulator, ideal = ChannelSimulator(), perfect(circuit.num_qubits)
+    both = np.concatenate([no_folding(circuit), folds])
+    plain, folded = simulator.probabilities(circuit, ideal, "Z" * circuit.num_qubits, both)
+    np.testing.assert_allclose(folded, plain, atol=1e-10)
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)

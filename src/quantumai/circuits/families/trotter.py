@@ -56,12 +56,14 @@ class Molecular(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     19, 1787, 2023), from large to small. The largest alone would be diagonal: nothing would move.
 
     Every qubit of the Hartree-Fock determinant is turned by an angle within `tilt` radians, drawn
-    by the seed: the determinant itself would hardly move. `dt` in atomic units.
+    by the seed: the determinant itself would hardly move. `dt` in atomic units. The default step is
+    long, so that observables move more than shots can miss: by 0.15 (LiH) to 0.37 (H2), root mean
+    square. Evolution in steps of 0.5 or less is that of the terms chosen; this one is a circuit.
     """
 
     steps: int = 1
-    dt: float = 0.6
-    tilt: float = 0.5
+    dt: float = 5.0
+    tilt: float = 1.5
 
 
 @dataclass(frozen=True)
