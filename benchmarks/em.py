@@ -20,8 +20,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from quantumai.harness.plan import load_plan
-from quantumai.services.em_runs import go_on, start_run, summarise_run
+from quantumai.services.em_runs import go_on, read_plan, start_run, summarise_run
 from quantumai.services.wiring import open_home
 
 SUMMARY = Path(__file__).with_name("em_summary.json")
@@ -50,7 +49,7 @@ def main() -> int:
 def _measured(home: Path, plan: str, workers: int) -> dict[str, Any]:
     began = time.perf_counter()
     with open_home(home) as opened:
-        run = start_run(opened, *load_plan(plan))
+        run = start_run(opened, *read_plan(plan))
     go_on(run, workers, lambda _: None)
     summary = summarise_run(run)
     counts = summary["counts"]

@@ -43,9 +43,8 @@ def run(
     _require_arrow()
     from quantumai.crypto_mode import CryptoMode
     from quantumai.harness.fan_out import available_workers
-    from quantumai.harness.plan import load_plan
     from quantumai.services.em_models import doubtful_models
-    from quantumai.services.em_runs import find_run, go_on, seal_run, start_run
+    from quantumai.services.em_runs import find_run, go_on, read_plan, seal_run, start_run
     from quantumai.services.wiring import home_root, open_home
 
     if bool(plan) == bool(resume):
@@ -54,7 +53,7 @@ def run(
     if resume:
         begun = find_run(home_root(), resume)
     else:
-        loaded = load_plan(plan)  # what is wrong with it leaves no home behind
+        loaded = read_plan(plan)  # what is wrong with it leaves no home behind
         with open_home() as home:
             begun = start_run(home, *loaded)
             for warning in doubtful_models(home, loaded[0]):

@@ -67,7 +67,7 @@ def _placed(cells: list[Cell], bench: Bench) -> Iterator[tuple[Cell, Placed | st
     for cell in cells:
         if cell.place_key not in known:
             try:
-                known[cell.place_key] = place(cell, bench.snapshot(cell))
+                known[cell.place_key] = place(cell, bench.snapshot(cell), bench.sources)
             except QuantumAIError as error:
                 known[cell.place_key] = str(error)
         yield cell, known[cell.place_key]

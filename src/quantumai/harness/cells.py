@@ -7,15 +7,18 @@ so batches of any size and in any order give the same results.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from quantumai.backends.extra_noise import ExtraNoise
 from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.circuits.families.imported import IMPORTED
+from quantumai.harness.imported_groups import Imported
 from quantumai.harness.plan import LEARNED_FROM, CircuitGroup, MethodWanted, Plan
 from quantumai.randomness import RootSeed
 
@@ -27,6 +30,7 @@ _TEXT = (
     "noise", "noise_terms", "methods", "seed", "device_seed", "engine",
 )  # fmt: skip
 _WHOLE = ("num_qubits", "circuit_seed", "shots")
+_NONE_IMPORTED: Imported = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,21 @@ def cell_schema() -> pa.Schema:
     )
 
 
-def expand(plan: Plan, calibrations: Mapping[str, str]) -> pa.Table:
+def expand(
+    plan: Plan, calibrations: Mapping[str, str], imported: Imported = _NONE_IMPORTED
+) -> pa.Table:
     """All cells of a plan, sorted by backend, then circuit.
 
-    `calibrations` maps each backend to the SHA-256 (hex) of the snapshot that it runs under.
+    `calibrations` maps each backend to the SHA-256 (hex) of the snapshot that it runs under;
+    `imported` are the circuits that the plan's groups import.
     """
     import pyarrow as pa
 
-    rows = [row for group in plan.circuits for row in _rows(plan, group, calibrations)]
+    rows = [
+        row
+        for group in plan.circuits
+        for row in _rows(plan, group, _circuits(group, imported), calibrations)
+    ]
     rows.sort(key=lambda row: (row["backend_id"], row["split"]))  # stable: circuits stay together
     return pa.Table.from_pylist(rows, schema=cell_schema())
 
@@ -106,13 +117,22 @@ def _cell(row: Mapping[str, Any]) -> Cell:
     )
 
 
+def _circuits(group: CircuitGroup, imported: Imported) -> Iterable[tuple[Any, int, int]]:
+    """Parameters, number of qubits and seed of each circuit of a group."""
+    if group.variant == IMPORTED:
+        return [(m.parameters, m.circuit.num_qubits, m.seed) for m in imported[group.folder]]
+    seeds = range(group.first_seed, group.first_seed + group.count)
+    return product(group.choices(), group.num_qubits, seeds)
+
+
 def _rows(
-    plan: Plan, group: CircuitGroup, calibrations: Mapping[str, str]
+    plan: Plan,
+    group: CircuitGroup,
+    circuits: Iterable[tuple[Any, int, int]],
+    calibrations: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     # Of training circuits only what models learn from is run.
     methods = canonical_text((LEARNED_FROM,) if group.split == "train" else plan.methods)
-    seeds = range(group.first_seed, group.first_seed + group.count)
-    circuits = product(group.choices(), group.num_qubits, seeds)
     places = [
         (backend_id, *noise, shots)
         for backend_id in plan.backends_of(group)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from quantumai.backends.calibration import CalibrationSnapshot
@@ -12,6 +13,7 @@ from quantumai.backends.extra_noise import calibration_under, true_noise
 from quantumai.backends.noise import DeviceNoise, device_noise
 from quantumai.backends.simulator import Simulator
 from quantumai.circuits.families.family import BenchmarkCircuit, benchmark_circuit
+from quantumai.circuits.families.imported import IMPORTED, imported_circuit
 from quantumai.errors import NotFoundError
 from quantumai.execution.equal_shot import TwinnedRun, run_with_twins
 from quantumai.execution.run import calibrated_confusion
@@ -25,20 +27,24 @@ from quantumai.mitigation.ml_qem.features import RunEvidence, observable_feature
 from quantumai.mitigation.readout import Array
 from quantumai.randomness import RootSeed
 
+NO_SOURCES: Mapping[str, str] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Bench:
     """What cells need beside their rows; workers get it once.
 
-    `snapshots` by SHA-256 of their bytes. Only the composition root knows engines and vendors, so
-    they come as functions; `open_method(name, parameters)` may read a run's models. `at_vendors` is
-    for runs with backends of vendors.
+    `snapshots` by SHA-256 of their bytes, `sources` of imported circuits by that of their texts.
+    Only the composition root knows engines and vendors, so they come as functions;
+    `open_method(name, parameters)` may read a run's models. `at_vendors` is for runs with backends
+    of vendors.
     """
 
     snapshots: Mapping[str, CalibrationSnapshot]
     open_simulator: Callable[[str], Simulator]
     open_method: Callable[[str, Mapping[str, Any]], Method]
     at_vendors: AtVendors | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def snapshot(self, cell: Cell) -> CalibrationSnapshot:
         """The calibration under which a cell runs. Raises `NotFoundError`."""
@@ -82,10 +88,24 @@ class MethodFailed:
     reason: str
 
 
-def place(cell: Cell, snapshot: CalibrationSnapshot) -> Placed:
-    """Build a cell's circuit and transpile it. Raises `BadInputError` where it does not fit."""
-    circuit = benchmark_circuit(cell.variant, cell.num_qubits, cell.parameters, cell.circuit_seed)
+def place(
+    cell: Cell, snapshot: CalibrationSnapshot, sources: Mapping[str, str] = NO_SOURCES
+) -> Placed:
+    """Build a cell's circuit and transpile it; `sources` as in `Bench`.
+
+    Raises `BadInputError` where it does not fit, `NotFoundError` for an unknown source.
+    """
+    circuit = _circuit(cell, sources)
     return Placed(circuit, Transpiler(circuit.circuit).transpile(snapshot), snapshot)
+
+
+def _circuit(cell: Cell, sources: Mapping[str, str]) -> BenchmarkCircuit:
+    if cell.variant != IMPORTED:
+        return benchmark_circuit(cell.variant, cell.num_qubits, cell.parameters, cell.circuit_seed)
+    digest = cell.parameters["sha256"]
+    if digest not in sources:
+        raise NotFoundError(f"no imported circuit {digest[:12]}")
+    return imported_circuit(sources[digest], cell.parameters["file"])
 
 
 def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | MethodFailed, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantumai.circuits.families.family import VARIANTS
+from quantumai.circuits.families.imported import IMPORTED
 from quantumai.errors import BadInputError
 from quantumai.harness.results import LEARNED, require_results
 from quantumai.harness.statistics import Array, CellErrors, Codes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Stands for all families together, where there are several."""
+_FAMILIES = {**VARIANTS, IMPORTED: IMPORTED}
 NO_VALUE = "no value and no reason"
 _NUMBERS = {
     "error": "rmse_mitigated",
@@ -129,7 +131,7 @@ class Rows:
         self.reasons = np.where(lost, np.where(silent, NO_VALUE, self.texts["failure"]), "")
         # A circuit that could not be built has no family in its row.
         built = self.texts["family"] != ""
-        known = np.array([VARIANTS.get(name, "unknown") for name in self.texts["variant"]], object)
+        known = np.array([_FAMILIES.get(name, "unknown") for name in self.texts["variant"]], object)
         self.texts["family"] = np.where(built, self.texts["family"], known)
         self.low_signal = _flags(measured, "low_signal")
         self.arms = [

@@ -16,6 +16,7 @@ import msgspec
 from quantumai.backends.extra_noise import FRIENDLY, ExtraNoise
 from quantumai.backends.vendor_entry import VendorEntry
 from quantumai.bounded_reading import read_bounded, shown_path
+from quantumai.circuits.families.imported import IMPORTED
 from quantumai.errors import BadInputError
 from quantumai.strict_yaml import parse_strict_yaml
 
@@ -47,11 +48,15 @@ class CircuitGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whether models learn from these circuits or are measured on them, `unseen` what of a measured
     circuit no model has met: the circuit itself, its backend, or its family. `backends` and
     `noises` are choices of the plan's, all of them by default.
+
+    Variant "imported" is every OpenQASM file of `folder`, relative to the plan's own; files decide
+    sizes and count.
     """
 
     variant: str
-    num_qubits: tuple[int, ...]
-    count: int
+    num_qubits: tuple[int, ...] = ()
+    count: int = 0
+    folder: str = ""
     parameters: dict[str, tuple[Any, ...]] = {}
     first_seed: int = 0
     split: str = "test"
@@ -114,14 +119,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The backends on which a group's circuits run."""
         return group.backends or self.backends
 
+    def cells_of(self, group: CircuitGroup, circuits: int) -> int:
+        """How many cells `circuits` circuits of a group make."""
+        places = sum(len(self.noises_of(group, name)) for name in self.backends_of(group))
+        return circuits * places * len(self.shots)
+
     @property
     def cell_count(self) -> int:
-        """How many circuit x backend x noise x shots the plan has."""
-        return len(self.shots) * sum(
-            group.count
-            * len(group.num_qubits)
-            * len(group.choices())
-            * sum(len(self.noises_of(group, backend_id)) for backend_id in self.backends_of(group))
+        """How many circuit x backend x noise x shots the plan has, imported circuits apart."""
+        return sum(
+            self.cells_of(group, group.count * len(group.num_qubits) * len(group.choices()))
             for group in self.circuits
         )
 
@@ -131,18 +138,25 @@ def packaged_plans() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PACKAGED_PLANS.glob("*.yaml")))
 
 
+def plan_path(name_or_path: str) -> Path:
+    """Where a plan lies, packaged or not. Raises `BadInputError` if there is none."""
+    if name_or_path in packaged_plans():
+        return PACKAGED_PLANS / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if not path.exists():
+        raise BadInputError(
+            f"there is no plan {shown_path(path)!r}",
+            hint=f"a file, or one of: {', '.join(packaged_plans())}",
+        )
+    return path
+
+
 def load_plan(name_or_path: str) -> tuple[Plan, bytes]:
     """A packaged plan by its name, or a file, and the bytes it was read from.
 
     Raises `BadInputError` that names the place of the mistake.
     """
-    named = name_or_path in packaged_plans()
-    path = PACKAGED_PLANS / f"{name_or_path}.yaml" if named else Path(name_or_path)
-    if not named and not path.exists():
-        raise BadInputError(
-            f"there is no plan {shown_path(path)!r}",
-            hint=f"a file, or one of: {', '.join(packaged_plans())}",
-        )
+    path = plan_path(name_or_path)
     data = read_bounded(path, _MAX_BYTES, "the plan")
     return parse_plan(data, f"plan {shown_path(path)}"), data
 
@@ -199,11 +213,7 @@ def _repeatable(plan: Plan) -> Mapping[str, list[Any]]:
 
 
 def _group_faults(plan: Plan, group: CircuitGroup) -> list[str]:
-    found = []
-    if not 1 <= group.count <= MAX_CELLS:
-        found.append("count: at least 1")
-    if not group.num_qubits:
-        found.append("num_qubits: none is given")
+    found = _import_faults(group) if group.variant == IMPORTED else _draw_faults(group)
     if group.split not in SPLITS:
         found.append(f"split: one of {', '.join(SPLITS)}")
     if group.unseen not in UNSEEN:
@@ -215,3 +225,25 @@ def _group_faults(plan: Plan, group: CircuitGroup) -> list[str]:
     if not all(group.parameters.values()):
         found.append("parameters: one has no choices")
     return found
+
+
+def _draw_faults(group: CircuitGroup) -> list[str]:
+    found = []
+    if not 1 <= group.count <= MAX_CELLS:
+        found.append("count: at least 1")
+    if not group.num_qubits:
+        found.append("num_qubits: none is given")
+    if group.folder:
+        found.append(f'folder: for variant "{IMPORTED}" only')
+    return found
+
+
+def _import_faults(group: CircuitGroup) -> list[str]:
+    found = [] if group.folder else ["folder: none is given"]
+    given = {
+        "num_qubits": group.num_qubits,
+        "count": group.count,
+        "parameters": group.parameters,
+        "first_seed": group.first_seed,
+    }
+    return found + [f"{name}: the files decide" for name, value in given.items() if value]

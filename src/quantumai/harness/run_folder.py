@@ -3,6 +3,7 @@
 plan.yaml                 the bytes that were given
 run.json                  what was fixed when the run began: see `RunRecord`
 calibrations/<sha256>.json
+circuits/<sha256>.qasm    texts of imported circuits
 cells.parquet             the expanded plan
 features/part-*.parquet   what models learn from
 models/<noise>-<variant>/ what they became, and the signature over that
@@ -13,7 +14,9 @@ summary.json, report.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,13 +64,19 @@ class RunFolder:
         record: RunRecord,
         snapshots: dict[str, CalibrationSnapshot],
         cells: pa.Table,
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> RunFolder:
-        """A new run; the record is written last, so a folder without one never began."""
+        """A new run; `sources` are texts of imported circuits by SHA-256.
+
+        The record is written last, so a folder without one never began.
+        """
         run = cls(path)
         make_folder(path / "calibrations")
         replace_file(path / PLAN, plan)
         for digest, snapshot in snapshots.items():
             replace_file(path / "calibrations" / f"{digest}.json", snapshot.to_bytes())
+        for digest, source in sources.items():
+            run.write(f"circuits/{digest}.qasm", source.encode())
         run.write_table(CELLS, cells)
         if not create_file(path / RECORD, canonical_json(msgspec.to_builtins(record))):
             raise ConflictError(f"a run has begun in {path.name} already", hint="choose another")
@@ -95,6 +104,16 @@ class RunFolder:
             if sha256_hex(data) != path.stem:
                 raise ArtefactError(f"calibration {path.stem[:12]} of the run is damaged")
             found[path.stem] = CalibrationSnapshot.from_bytes(data)
+        return found
+
+    def sources(self) -> dict[str, str]:
+        """Texts of imported circuits by SHA-256 (hex), checked. Raises `ArtefactError`."""
+        found = {}
+        for path in sorted((self.path / "circuits").glob("*.qasm")):
+            data = path.read_bytes()
+            if sha256_hex(data) != path.stem:
+                raise ArtefactError(f"circuit {path.stem[:12]} of the run is damaged")
+            found[path.stem] = data.decode()
         return found
 
     def has(self, name: str) -> bool:

@@ -1,8 +1,9 @@
 """Sealing a run of the EM harness: one manifest for each backend under its calibration.
 
 The manifest's artefacts are every file of the run that the backend's rows come from: plan, cells,
-calibrations, results, histograms, features and signed models. Rows name the job, so whoever holds a
-row finds the manifest, and whoever holds the manifest finds that no file of it was changed.
+calibrations, imported circuits, results, histograms, features and signed models. Rows name the job,
+so whoever holds a row finds the manifest, and whoever holds the manifest finds that no file of it
+was changed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from quantumai.jobs.run_data import RunResult, write_result
 from quantumai.jobs.states import JobState
 from quantumai.randomness import RootSeed
 
-_SHARED = ("plan.yaml", "run.json", "cells.parquet", "calibrations", "models")
+_SHARED = ("plan.yaml", "run.json", "cells.parquet", "calibrations", "circuits", "models")
 
 
 def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,7 +22,8 @@ from quantumai.errors import BadInputError, ConflictError, NotFoundError
 from quantumai.harness.at_vendors import AtVendors
 from quantumai.harness.cells import expand
 from quantumai.harness.estimation import Bench
-from quantumai.harness.plan import Plan
+from quantumai.harness.imported_groups import Imported, read_imported, sources_of
+from quantumai.harness.plan import Plan, load_plan, plan_path
 from quantumai.harness.run import Progress, carry_out, missing_batches
 from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
 from quantumai.mitigation.entry_points import make_method
@@ -34,8 +36,19 @@ FOLDER = "em-runs"
 _LIBRARIES = ("numpy", "pyarrow", "qiskit")
 
 
-def start_run(home: Home, plan: Plan, data: bytes) -> RunFolder:
-    """A new run of a plan and the bytes it was read from. Raises `BadInputError`."""
+def read_plan(plan_name: str) -> tuple[Plan, bytes, Imported]:
+    """A packaged plan by name, or a file: itself, its bytes, and the circuits that it imports.
+
+    Raises `BadInputError`.
+    """
+    plan, data = load_plan(plan_name)
+    return plan, data, read_imported(plan, plan_path(plan_name).parent)
+
+
+def start_run(
+    home: Home, plan: Plan, data: bytes, imported: Imported = MappingProxyType({})
+) -> RunFolder:
+    """A new run of what `read_plan` gives. Raises `BadInputError`."""
     _check_methods(plan)
     snapshots = _snapshots(home, plan)
     calibrations = {name: snapshot.sha256 for name, snapshot in snapshots.items()}
@@ -53,7 +66,8 @@ def start_run(home: Home, plan: Plan, data: bytes) -> RunFolder:
     )
     by_digest = {snapshot.sha256: snapshot for snapshot in snapshots.values()}
     path = home.root / FOLDER / run_id
-    return RunFolder.create(path, data, record, by_digest, expand(plan, calibrations))
+    cells = expand(plan, calibrations, imported)
+    return RunFolder.create(path, data, record, by_digest, cells, sources_of(imported))
 
 
 def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) -> None:
@@ -130,7 +144,7 @@ def open_bench(folder: Path) -> Bench:
 
     named = frozenset(vendor.backend_id for vendor in plan.vendors)
     at_vendors = AtVendors(named, open_backend, record.run_id, time.sleep, time.monotonic)
-    return Bench(snapshots, open_simulator, make_method, at_vendors)
+    return Bench(snapshots, open_simulator, make_method, at_vendors, run.sources())
 
 
 def _snapshots(home: Home, plan: Plan) -> dict[str, CalibrationSnapshot]:

@@ -1,16 +1,21 @@
-"""Circuits made elsewhere: a folder of OpenQASM files as benchmark circuits."""
+"""Circuits made elsewhere: a folder of OpenQASM files as benchmark circuits.
+
+A circuit's parameters are its file's name and the SHA-256 of its text, so that whoever holds the
+text can make it again, and nobody has to go back to the folder.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from quantumai.bounded_reading import shown_path
-from quantumai.circuits.circuit import Circuit
 from quantumai.circuits.families.family import MAX_QUBITS, MIN_QUBITS, BenchmarkCircuit
 from quantumai.circuits.families.paulis import z_and_zz
-from quantumai.circuits.loading import load_circuit_file
+from quantumai.circuits.loading import load_circuit, load_circuit_file
 from quantumai.errors import BadInputError
 
+IMPORTED = "imported"
+"""Name of the family and of its only variant."""
 MAX_FILES = 1000
 
 
@@ -22,30 +27,36 @@ def imported_circuits(folder: Path) -> tuple[BenchmarkCircuit, ...]:
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".qasm")
-    except OSError as error:
-        raise BadInputError(f"cannot read {shown_path(folder)}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadInputError(f"cannot read {shown_path(folder)}: {reason}") from None
     if not 1 <= len(files) <= MAX_FILES:
         raise BadInputError(
             f"{shown_path(folder)} has {len(files)} OpenQASM files",
             hint=f"give a folder with 1 to {MAX_FILES} files named *.qasm",
         )
-    found = []
-    for file in files:
-        circuit = _load(file)
-        observables = z_and_zz(circuit.num_qubits)
-        parameters = {"file": file.name}
-        found.append(BenchmarkCircuit("imported", "file", parameters, 0, circuit, observables))
-    return tuple(found)
+    return tuple(_load(file) for file in files)
 
 
-def _load(file: Path) -> Circuit:
-    try:
-        circuit = load_circuit_file(file)
-    except BadInputError as error:
-        raise BadInputError(f"{shown_path(file.name)}: {error}", hint=error.hint) from None
+def imported_circuit(source: str, file: str) -> BenchmarkCircuit:
+    """The benchmark circuit of an OpenQASM text; `file` names it. Raises `BadInputError`."""
+    circuit = load_circuit(source, name=Path(file).stem)
     if not MIN_QUBITS <= circuit.num_qubits <= MAX_QUBITS:
         raise BadInputError(
-            f"{shown_path(file.name)} has {circuit.num_qubits} qubits",
+            f"it has {circuit.num_qubits} qubits",
             hint=f"circuits of a benchmark have {MIN_QUBITS} to {MAX_QUBITS}",
         )
-    return circuit
+    parameters = {"file": file, "sha256": circuit.sha256}
+    return BenchmarkCircuit(
+        IMPORTED, IMPORTED, parameters, 0, circuit, z_and_zz(circuit.num_qubits)
+    )
+
+
+def _load(file: Path) -> BenchmarkCircuit:
+    name = shown_path(file.name)
+    try:
+        if not file.name.isprintable():  # a name that is no text would not go into a table
+            raise BadInputError("its name is no printable text", hint="rename it")
+        return imported_circuit(load_circuit_file(file).source, file.name)
+    except BadInputError as error:
+        raise BadInputError(f"{name}: {error}", hint=error.hint) from None

@@ -49,7 +49,7 @@ class Heisenberg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Molecular(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Evolution of a molecule by a part of its terms, from a determinant turned a little.
+    """Evolution of a molecule by a part of its terms, from a determinant turned by the seed.
 
     A step takes the 12 largest diagonal terms and the 8 largest that move an electron pair from an
     occupied to an empty orbital (as in pair-correlated simulations: O'Brien et al., Nature Physics
@@ -57,8 +57,8 @@ class Molecular(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Every qubit of the Hartree-Fock determinant is turned by an angle within `tilt` radians, drawn
     by the seed: the determinant itself would hardly move. `dt` in atomic units. The default step is
-    long, so that observables move more than shots can miss: by 0.15 (LiH) to 0.37 (H2), root mean
-    square. Evolution in steps of 0.5 or less is that of the terms chosen; this one is a circuit.
+    long, so that observables move by more than shots can miss; only steps of 0.5 or less come near
+    the exact evolution by the terms chosen.
     """
 
     steps: int = 1

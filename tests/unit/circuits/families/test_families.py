@@ -237,8 +237,8 @@ def test_circuits_from_elsewhere(tmp_path: Path) -> None:
     [
         ("OPENQASM 2.0;\nqreg q[4];\nwalk q[0];\n", "b.qasm: not valid OpenQASM 2: line 3"),
         ('OPENQASM 2.0;\ninclude "other.inc";\nqreg q[4];\n', "b.qasm: "),
-        ("OPENQASM 2.0;\nqreg q[3];\n", "b.qasm has 3 qubits"),
-        ("OPENQASM 2.0;\nqreg q[11];\n", "b.qasm has 11 qubits"),
+        ("OPENQASM 2.0;\nqreg q[3];\n", "b.qasm: it has 3 qubits"),
+        ("OPENQASM 2.0;\nqreg q[11];\n", "b.qasm: it has 11 qubits"),
         (None, "b.qasm: cannot read"),
     ],
 )
