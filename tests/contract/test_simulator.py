@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -152,17 +153,41 @@ def test_wrong_folds_are_a_slip_of_the_caller(engine: Simulator, folds: list[int
 @ENGINES
 def test_widest_circuit(engine: Simulator) -> None:
     """GHZ at the engine's limit, far pairs included: parity decays by the gates in its cone."""
-    count = min(engine.max_qubits, 10)
+    count = min(engine.max_qubits, 12)
     circuit, noise = _ghz(count), depolarizing(count, 0.01)
     found = engine.probabilities(circuit, noise, "Z" * count, no_folding(circuit))[0]
     ends = np.array([1 if (k & 1) == (k >> (count - 1)) else -1 for k in range(2**count)])
     assert found @ ends == pytest.approx(0.99 ** (count - 1), abs=1e-9)
 
 
-def test_ten_qubits_with_far_pairs() -> None:
+@pytest.mark.parametrize("count", [10, 12])
+def test_many_qubits_with_far_pairs(count: int) -> None:
     """Pairs that do not lie side by side in memory, against the statevector."""
     rng = np.random.default_rng(7)
-    circuit = random_native(10, 60, "cx", rng)
-    found = CHANNEL.probabilities(circuit, perfect(10), "Z" * 10, no_folding(circuit))[0]
+    circuit = random_native(count, 60, "cx", rng)
+    found = CHANNEL.probabilities(circuit, perfect(count), "Z" * count, no_folding(circuit))[0]
     expected = Statevector(qasm2.loads(circuit.to_qasm())).probabilities()
     np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_memory_bounds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise factors carried one by one, as wide circuits are, give the very bits of all at once."""
+    rng = np.random.default_rng(3)
+    circuit, noise = random_native(6, 40, "cx", rng), random_noise(6, rng)
+    folds = rng.choice([1, 3, 5], (5, circuit.two_qubit_gate_count))
+    at_once = CHANNEL.probabilities(circuit, noise, "XYZZYX", folds)
+    for rows in (1, 2):
+        monkeypatch.setattr("quantumai.backends.channel_simulator._LARGEST_PASS", rows * 4**6)
+        found = CHANNEL.probabilities(circuit, noise, "XYZZYX", folds)
+        np.testing.assert_array_equal(found, at_once)
+
+
+def test_twelve_qubits_take_bounded_memory() -> None:
+    """Three noise factors need no more than a vector of 4**12 components and a block's result."""
+    circuit = random_native(12, 80, "cx", np.random.default_rng(1))
+    folds = np.array([[1], [3], [5]]) * no_folding(circuit)
+    tracemalloc.start()
+    CHANNEL.probabilities(circuit, depolarizing(12, 0.01), "Z" * 12, folds)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 4**12 * 8 < peak < 2.1 * 4**12 * 8

@@ -18,6 +18,8 @@ from quantumai.backends.noise import DeviceNoise
 from quantumai.backends.physical_circuit import PhysicalCircuit
 from quantumai.backends.simulator import normalised, require_folds
 
+_LARGEST_PASS = 4**12
+"""Components carried at once, 128 MiB; applying a block takes as much again."""
 _SMALL_BATCH = 16
 """Below this many trailing columns, one large product is faster than many small ones."""
 
@@ -26,7 +28,7 @@ class ChannelSimulator:
     """The default engine; see `Simulator` for the contract."""
 
     name = "channel"
-    max_qubits = 10
+    max_qubits = 12
 
     def probabilities(
         self,
@@ -37,10 +39,12 @@ class ChannelSimulator:
     ) -> NDArray[np.float64]:
         """See `Simulator.probabilities`."""
         require_folds(circuit, folds)
-        if noise.idle is None:
-            return normalised(_State(compile_program(circuit, noise, basis, folds)).run())
-        rows = [_State(compile_program(circuit, noise, basis, row[None])).run() for row in folds]
-        return normalised(np.concatenate(rows))
+        # Where waiting counts it depends on the folds: one row at a time.
+        rows = max(1, _LARGEST_PASS // 4**circuit.num_qubits) if noise.idle is None else 1
+        starts = range(0, max(len(folds), 1), rows)
+        passes = [folds[start : start + rows] for start in starts]
+        found = [_State(compile_program(circuit, noise, basis, some)).run() for some in passes]
+        return normalised(np.concatenate(found))
 
 
 class _State:

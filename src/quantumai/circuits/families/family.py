@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
 
-MIN_QUBITS, MAX_QUBITS = 4, 10
+MIN_QUBITS, MAX_QUBITS = 4, 12
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def benchmark_circuit(
 ) -> BenchmarkCircuit:
     """The circuit number `seed` of a variant; the same call, the same circuit.
 
-    Raises `BadInputError` for an unknown variant, parameter, or size (4 to 10 qubits).
+    Raises `BadInputError` for an unknown variant, parameter, or size (4 to 12 qubits).
     """
     known = _VARIANTS.get(variant)
     if known is None:

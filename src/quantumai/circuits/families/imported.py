@@ -23,7 +23,7 @@ def imported_circuits(folder: Path) -> tuple[BenchmarkCircuit, ...]:
     """Every `*.qasm` file in `folder`, by name; observables: Z of all qubits, ZZ of neighbours.
 
     Raises `BadInputError` for a folder without any, and for a file that is no usable circuit of
-    4 to 10 qubits; the message names the file.
+    4 to 12 qubits; the message names the file.
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".qasm")

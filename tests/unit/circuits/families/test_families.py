@@ -14,7 +14,7 @@ import pytest
 from qiskit.quantum_info import Pauli, SparsePauliOp, StabilizerState
 
 from quantumai.circuits.families import variational
-from quantumai.circuits.families.family import VARIANTS, benchmark_circuit
+from quantumai.circuits.families.family import MAX_QUBITS, VARIANTS, benchmark_circuit
 from quantumai.circuits.families.imported import imported_circuits
 from quantumai.circuits.families.trotter import MOLECULES
 from quantumai.circuits.families.variational import _FIXED_ANGLES
@@ -180,7 +180,7 @@ def test_default_circuits_are_short_enough_to_leave_signal(variant: str) -> None
     from qiskit import transpile
     from qiskit.transpiler import CouplingMap
 
-    made = benchmark_circuit(variant, SIZES.get(variant, 10), {}, 0)
+    made = benchmark_circuit(variant, SIZES.get(variant, MAX_QUBITS), {}, 0)
     placed = transpile(
         made.circuit.quantum,
         coupling_map=CouplingMap.from_heavy_hex(5),
@@ -195,8 +195,8 @@ def test_default_circuits_are_short_enough_to_leave_signal(variant: str) -> None
     ("variant", "size", "parameters", "message"),
     [
         ("nothing", 4, {}, "unknown circuit variant"),
-        ("tfim", 3, {}, "4 to 10"),
-        ("tfim", 11, {}, "4 to 10"),
+        ("tfim", 3, {}, "4 to 12"),
+        ("tfim", 13, {}, "4 to 12"),
         ("h2", 6, {}, "h2 has 4 qubits"),
         ("tfim", 4, {"steps": 10_000}, "steps: 0 to"),
         ("tfim", 4, {"dt": 1e9}, "at most 100"),
@@ -238,7 +238,7 @@ def test_circuits_from_elsewhere(tmp_path: Path) -> None:
         ("OPENQASM 2.0;\nqreg q[4];\nwalk q[0];\n", "b.qasm: not valid OpenQASM 2: line 3"),
         ('OPENQASM 2.0;\ninclude "other.inc";\nqreg q[4];\n', "b.qasm: "),
         ("OPENQASM 2.0;\nqreg q[3];\n", "b.qasm: it has 3 qubits"),
-        ("OPENQASM 2.0;\nqreg q[11];\n", "b.qasm: it has 11 qubits"),
+        ("OPENQASM 2.0;\nqreg q[13];\n", "b.qasm: it has 13 qubits"),
         (None, "b.qasm: cannot read"),
     ],
 )
