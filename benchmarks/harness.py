@@ -4,7 +4,8 @@ One plan for all: TFIM circuits on one device, friendly noise, linear ZNE with f
 harness does more for each row than its rivals: it builds, transpiles, computes ideal values, draws
 an equal-shot twin, assesses, and writes Parquet. The rivals are given placed circuits: mitiq's
 batched executor with grouped observables (fold, one batched Aer run, extrapolate), and one batched
-Aer run of our own folded circuits alone.
+Aer run of our own folded circuits alone. At 12 qubits one circuit may take a rival
+minutes, so there is one, once; the harness runs four.
 
 Efficiency is method-runs per CPU-second with two workers over those with one; starting a worker
 costs its imports, so it grows with the plan.
@@ -41,7 +42,9 @@ from quantumai.services.em_runs import open_bench
 DEVICE, BACKEND = "guadalupe", "ibm.fake_guadalupe"
 FACTORS = (1.0, 2.0, 3.0)
 SHOTS = 4000
-SIZES = (4, 6, 8, 10)
+SIZES = (4, 6, 8, 10, 12)
+WIDE, WIDE_CIRCUITS, WIDE_RIVAL_CIRCUITS, WIDE_REPEATS = 12, 4, 1, 1
+RIVAL_CIRCUITS = 4
 ZNE = b'[{"name": "zne"}]'
 FEWEST_EFFICIENCY = 0.85
 
@@ -84,9 +87,12 @@ def main() -> None:
 
 
 def _size(num_qubits: int, circuits: int, repeats: int) -> dict[str, Any]:
+    rival_circuits = min(circuits, RIVAL_CIRCUITS)
+    if num_qubits >= WIDE:
+        circuits, rival_circuits = min(circuits, WIDE_CIRCUITS), WIDE_RIVAL_CIRCUITS
+        repeats = WIDE_REPEATS
     plan = _plan(ZNE, num_qubits, circuits)
     ours, mitiq, aer = [], [], []
-    rival_circuits = min(circuits, 4)
     for repeat in range(repeats):
         ours.append(circuits / _clocked(partial(_harness, plan, 1)))
         made = [_rivals(num_qubits, number, repeat) for number in range(rival_circuits)]
@@ -94,6 +100,9 @@ def _size(num_qubits: int, circuits: int, repeats: int) -> dict[str, Any]:
         aer.append(rival_circuits / sum(one[1] for one in made))
     return {
         "qubits": num_qubits,
+        "circuits": circuits,
+        "rival_circuits": rival_circuits,
+        "repeats": repeats,
         "harness": spread(ours),
         "mitiq": spread(mitiq),
         "aer": spread(aer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_batch_needs_the_texts_that_come_with_the_bench(folder: Path) -> None:
     # X on one qubit of four, computed by hand.
     for number, row in enumerate(rows):
         singles = [-1.0 if q == number else 1.0 for q in range(4)]
-        pairs = [a * b for a, b in zip(singles, singles[1:], strict=False)]
+        pairs = [a * b for a, b in pairwise(singles)]
         assert row["ideal"] == pytest.approx(singles + pairs)
         assert row["family"] == row["variant"] == "imported"
     lost = run_batch(cells, bench=bench({})).to_pylist()
