@@ -4,8 +4,8 @@ One plan for all: TFIM circuits on one device, friendly noise, linear ZNE with f
 harness does more for each row than its rivals: it builds, transpiles, computes ideal values, draws
 an equal-shot twin, assesses, and writes Parquet. The rivals are given placed circuits: mitiq's
 batched executor with grouped observables (fold, one batched Aer run, extrapolate), and one batched
-Aer run of our own folded circuits alone. At 12 qubits one circuit may take a rival
-minutes, so there is one, once; the harness runs four.
+Aer run of our own folded circuits alone. At 12 qubits one circuit takes a rival most
+of a minute, so there is one, once; the harness runs four.
 
 Efficiency is method-runs per CPU-second with two workers over those with one; starting a worker
 costs its imports, so it grows with the plan.
