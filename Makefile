@@ -44,7 +44,7 @@ token-wheel: base-env ## pack that token as a wheel, for machines without Rust; 
 
 .PHONY: bench
 bench: dev-env ## run every script in benchmarks/
-	@for script in $(filter-out benchmarks/em.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	@for script in $(filter-out benchmarks/em.py benchmarks/liao.py,$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$script"; $(ONE_THREAD) $(BIN)/python "$$script"; done
 
 .PHONY: bench-em

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from html import escape
 
 from quantumai.cli.em_learned import learned_part
+from quantumai.cli.em_liao import liao_part
 from quantumai.cli.em_pictures import front_chart, legend, looks_of
 from quantumai.cli.em_tables import method_tables, pays_off_table
 from quantumai.cli.em_words import DEFINITIONS, Row, by_place, of_noise, place
@@ -36,7 +37,8 @@ dt { font-weight: 600; } dd { margin: 0 0 6px 0; }
 def em_page(summary: Row, title: str) -> str:
     """The whole page from a summary of `harness.report_tables.summarise`."""
     noises = summary["counts"]["noises"]
-    sections = [_head(summary, title), *(_noise(summary, noise) for noise in noises)]
+    sections = [_head(summary, title), liao_part(summary)]
+    sections += [_noise(summary, noise) for noise in noises]
     return html_document(title, [*sections, _left_out(summary), _audit(summary)], _STYLE)
 
 

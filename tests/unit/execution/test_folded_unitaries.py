@@ -21,7 +21,7 @@ from tests.synthetic_devices import both_ways, depolarizing, device, perfect
 pytestmark = pytest.mark.slow
 
 # Of fixed size; the others have as many qubits as are drawn.
-SIZES = {"h2": 4, "lih": 6, "h4": 8}
+SIZES = {"h2": 4, "lih": 6, "h4": 8, "liao_random": 4, "liao_ising": 4}
 LONG = {"lih", "h4"}
 GATES = ("cx", "cz", "ecr")
 _CASES = {

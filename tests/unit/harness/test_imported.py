@@ -56,7 +56,7 @@ def test_a_batch_needs_the_texts_that_come_with_the_bench(folder: Path) -> None:
     sources = sources_of(imported)
 
     def bench(texts: dict[str, str]) -> Bench:
-        return Bench({LIMA.sha256: LIMA}, lambda _: ChannelSimulator(), make_method, texts)
+        return Bench({LIMA.sha256: LIMA}, lambda _: ChannelSimulator(), make_method, sources=texts)
 
     rows = run_batch(cells, bench=bench(sources)).to_pylist()
     # X on one qubit of four, computed by hand.

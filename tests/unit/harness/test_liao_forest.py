@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from quantumai.backends.ibm_fake import read_snapshot
+from quantumai.cli.em_page import em_page
 from quantumai.errors import BadInputError
 from quantumai.harness.assessment import truth_of
 from quantumai.harness.cells import expand, read_cells
@@ -166,6 +167,9 @@ def test_the_table_is_in_their_metric_beside_their_figures(finished: RunFolder) 
     best = readout["learned"][readout["best"]]["value"]
     assert readout["forest_over_best"]["value"] == pytest.approx(forest / best, rel=1e-4)
     assert no_readout["published"] == PUBLISHED["no-readout", ""]
+    page = em_page(summary, "title")
+    assert "<h2>Liao et al. 2024</h2>" in page
+    assert '<td class="n">0.199</td>' in page
     # Near duplicates are told, and fail a plan that does not say that it has them.
     outcomes = {check["name"]: check["outcome"] for check in summary["leakage"]}
     assert outcomes["near duplicates"] == ALLOWED
