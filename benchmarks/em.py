@@ -26,6 +26,12 @@ from quantumai.services.wiring import open_home
 SUMMARY = Path(__file__).with_name("em_summary.json")
 PLANS = ("bench", "bench-unseen-family")
 DIGITS = 4
+SHOWN = ("all", "variational")
+RIVALS = {
+    "zne": "best ZNE in hindsight",
+    "rem+zne": "best REM+ZNE in hindsight",
+    "rescaled": "physics without learning",
+}
 
 
 def main() -> int:
@@ -59,12 +65,12 @@ def _measured(home: Path, plan: str, workers: int) -> dict[str, Any]:
         f"== {plan}: {len(places)} circuit x backend cells, {counts['rows']} measured rows, "
         f"{time.perf_counter() - began:.0f} s on {workers} workers"
     )
-    tables = [
-        _table(block) for block in summary["blocks"] if block["family"] in ("all", "variational")
-    ]
+    tables = [_table(block) for block in summary["blocks"] if block["family"] in SHOWN]
+    ratios = [_ratios(one) for one in summary["learned"] if one["family"] in SHOWN]
     for table in tables:
-        _show(table)
-    return {"circuit_backend_cells": len(places), "counts": counts, "tables": tables}
+        _show(table, ratios)
+    shown = {"tables": tables, "ratios": ratios}
+    return {"circuit_backend_cells": len(places), "counts": counts, **shown}
 
 
 _PLACE = ("variant", "num_qubits", "parameters", "circuit_seed", "backend_id")
@@ -87,7 +93,16 @@ def _table(block: dict[str, Any]) -> dict[str, Any]:
     return {**{name: block[name] for name in names}, "methods": methods}
 
 
-def _show(table: dict[str, Any]) -> None:
+def _ratios(learned: dict[str, Any]) -> dict[str, Any]:
+    """The rivals' errors over the best model's, paired by circuit."""
+    against = {one["role"]: one for one in learned["against"] if one["role"] in RIVALS}
+    return {
+        **{name: learned[name] for name in ("noise", "unseen", "family", "best")},
+        **{role: {**one["ratio"], "shots": one["shots_ratio"]} for role, one in against.items()},
+    }
+
+
+def _show(table: dict[str, Any], ratios: list[dict[str, Any]]) -> None:
     unseen = table["unseen"] or "nothing (new draws)"
     print(
         f"\n{table['noise']} noise, unseen: {unseen}, family {table['family']}: "
@@ -99,15 +114,14 @@ def _show(table: dict[str, Any]) -> None:
             f"  {label:<42} {method['error']:.4f} ({interval})  shots {method['total_shots']:8,.0f}"
             f"  harm {method['harm_rate']:4.0%}  fell back {method['fallback_rate']:5.1%}"
         )
-    for role, words in (("zne", "best ZNE"), ("rem+zne", "best REM+ZNE")):
-        learned = _least(table, "learned")
-        if learned:
-            print(f"  {words} in hindsight over best ML-QEM: {_least(table, role) / learned:.2f}")
-
-
-def _least(table: dict[str, Any], role: str) -> float:
-    errors = [m["error"] for m in table["methods"].values() if m["role"] == role]
-    return min(errors, default=0.0)
+    place = ("noise", "unseen", "family")
+    for one in (one for one in ratios if all(one[name] == table[name] for name in place)):
+        for role, words in RIVALS.items():
+            found = one[role]
+            print(
+                f"  {words} over {one['best']}: {found['value']:.2f} ({found['low']:.2f}-"
+                f"{found['high']:.2f}) at {found['shots']:.2f} of its shots"
+            )
 
 
 def _machine() -> str:
