@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from _reporting import in_words, print_environment, print_json, print_table, spread
 
@@ -172,7 +173,9 @@ def _harness(plan: Plan, workers: int, cells: int | None = None) -> int:
             versions={},
         )
         by_digest = {snapshot.sha256: snapshot for snapshot in snapshots.values()}
-        run = RunFolder.create(Path(folder) / "run", b"", record, by_digest, table)
+        run = RunFolder.create(
+            Path(folder) / "run", msgspec.json.encode(plan), record, by_digest, table
+        )
         carry_out(run, partial(open_bench, run.path), workers=workers, progress=lambda _: None)
         return int(run.table("results/**/*.parquet").num_rows)
 

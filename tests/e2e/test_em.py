@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,15 +134,72 @@ def test_a_report_is_one_page_without_links(plan: Path, tmp_path: Path) -> None:
     assert "src=" not in text
 
 
-def test_an_unfinished_run_has_no_report(plan: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_goes_on_in_another_process(plan: Path, tmp_path: Path) -> None:
+    """A batch that is not there is run again; before that there is no report."""
     home = tmp_path / "home"
     done = qai("em", "run", "--plan", plan, "--workers", 1, "--json", home=home)
-    folder = Path(done.json["folder"])
+    folder = tmp_path / "copy"
+    shutil.copytree(done.json["folder"], folder)
     next(folder.glob("results/*/*/*.parquet")).unlink()
-    refused = qai("em", "report", "tiny", home=home)
+    elsewhere = tmp_path / "elsewhere"  # a home that sealed nothing of it
+    refused = qai("em", "report", folder, home=elsewhere)
     assert refused.code == 1
     assert "1 batches of run" in refused.err
     assert "qai em run --resume" in refused.err
+    resumed = qai("em", "run", "--resume", folder, "--workers", 1, "--json", home=elsewhere)
+    assert (resumed.code, resumed.json["failed_rows"]) == (0, 0), resumed.err
+    assert qai("em", "report", folder, home=elsewhere).code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("results/*/*/*.parquet", "is not as it was sealed"),
+        ("plan.yaml", "is not as it was sealed"),
+        ("histograms/*.parquet", "is not as it was sealed"),
+    ],
+)
+def test_a_changed_file_of_a_sealed_run_is_not_reported(
+    file: str, told: str, plan: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    done = qai("em", "run", "--plan", plan, "--workers", 1, "--json", home=home)
+    target = next(Path(done.json["folder"]).glob(file))
+    target.write_bytes(target.read_bytes().replace(b"4", b"5"))
+    refused = qai("em", "report", "tiny", home=home)
+    assert (refused.code, told in refused.err) == (4, True), refused.err
+    assert not (Path(done.json["folder"]) / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("plan.yaml", "was changed after the run began"),
+        ("cells.parquet", "was changed after the run began"),
+        ("calibrations/*.json", "of the run is damaged"),
+        ("run.json", "is damaged"),
+    ],
+)
+def test_a_run_whose_beginning_was_changed_does_not_go_on(
+    file: str, told: str, plan: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    done = qai("em", "run", "--plan", plan, "--workers", 1, "--json", home=home)
+    target = next(Path(done.json["folder"]).glob(file))
+    target.write_bytes(target.read_bytes()[:-9])
+    refused = qai("em", "run", "--resume", "tiny", "--workers", 1, home=home)
+    assert (refused.code, told in refused.err) == (4, True), refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_a_report_replaces_no_file_of_the_run(plan: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = qai("em", "run", "--plan", plan, "--workers", 1, "--json", home=home)
+    record = Path(done.json["folder"]) / "run.json"
+    before = record.read_bytes()
+    refused = qai("em", "report", "tiny", "--out", record, home=home)
+    assert (refused.code, "is a file of the run" in refused.err) == (2, True)
+    assert record.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -162,20 +220,40 @@ def test_bad_input_leaves_nothing(words: tuple[str, ...], message: str, tmp_path
     assert not home.exists()
 
 
-def test_a_bad_plan_is_told_by_its_place(plan: Path, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.yaml"
-    for change, message in (
-        (("brickwork", "brickwall"), ""),
-        (('"ibm.fake_torino"', '"ibm.fake_nowhere"'), "unknown backend 'ibm.fake_nowhere'"),
-        (('{"name": "zne"}', '{"name": "magic"}'), "unknown error-mitigation method 'magic'"),
-        (('"engine": "channel"', '"engine": "abacus"'), "unknown engine 'abacus'"),
-    ):
-        bad.write_text(PLAN.replace(*change))
-        refused = qai("em", "run", "--plan", bad, "--workers", 1, home=tmp_path / "home")
-        if message:
-            assert (refused.code, message in refused.err) == (2, True), refused.err
-    # Only the unknown variant was found while running: its rows say so.
-    assert len(qai("em", "list", "--json", home=tmp_path / "home").json) == 1
+GROUP = '{"variant": "brickwork", "num_qubits": [4], "count": 6}'
+LEARNS = '"circuits":\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("brickwork", "brickwall", "circuits[0]: unknown circuit variant 'brickwall'"),
+        ('"ibm.fake_torino"', '"ibm.fake_nowhere"', "unknown backend 'ibm.fake_nowhere'"),
+        ('"ibm.fake_torino"', '"/../../escaped"', "backends '/../../escaped': 1 to 100 letters"),
+        ('"name": "tiny"', f'"name": "{"a" * 300}"', "1 to 100 letters"),
+        ('"friendly": {}', '"a/b": {}', "noises 'a/b': 1 to 100 letters"),
+        ('"friendly": {}', '"friendly": {"readout_drift": 50}', "noises.friendly: extra noise"),
+        ('{"name": "zne"}', '{"name": "magic"}', "unknown error-mitigation method 'magic'"),
+        ('"engine": "channel"', '"engine": "abacus"', "unknown engine 'abacus'"),
+        ("[4]", "[3]", "families have 4 to 12"),
+        ("[4]", "[4, 4]", "circuits[0].num_qubits: one is given twice"),
+        ("[4]", "[12]", "12 qubits do not fit on ibm.fake_nairobi, which has 7"),
+        ('"count": 6', '"count": 6, "parameters": {"layers": ["x"]}', "Expected `int`"),
+        ('"count": 6', '"count": 6, "first_seed": -1', "first_seed: 0 or more"),
+        (GROUP, f"{GROUP}\n  - {GROUP}", "has a circuit twice on ibm.fake_nairobi"),
+        (LEARNS, f'"learning": {{"variants": ["foo"]}}\n{LEARNS}', "learning.variants: one or"),
+        (LEARNS, f'"learning": {{"variants": ["rf"]}}\n{LEARNS}', "0 circuits to learn from"),
+    ],
+)
+def test_a_bad_plan_is_told_by_its_place(old: str, new: str, told: str, tmp_path: Path) -> None:
+    bad, home = tmp_path / "bad.yaml", tmp_path / "home"
+    assert old in PLAN
+    bad.write_text(PLAN.replace(old, new, 1))
+    refused = qai("em", "run", "--plan", bad, "--workers", 1, home=home)
+    assert (refused.code, told in refused.err) == (2, True), refused.err
+    assert "Traceback" not in refused.err
+    assert not list(home.glob("em-runs/*"))
+    assert not (tmp_path / "escaped").exists()
 
 
 AT_VENDORS = """

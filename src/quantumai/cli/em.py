@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantumai.bounded_reading import shown_path
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.output_file import require_writable, write_file
 from quantumai.cli.terminal import note, show, show_json, table
-from quantumai.errors import BadInputError
+from quantumai.errors import ArtefactError, BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantumai.harness.run import Progress
+    from quantumai.harness.run_folder import RunFolder
 
 app = group("Measure error-mitigation methods against the truth, reproducibly.")
 
@@ -29,7 +31,7 @@ def run(
         str, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
     ] = "",
     workers: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")
+        int, typer.Option(metavar="N", min=0, max=256, help="Processes; 0: one for each core.")
     ] = 0,
     crypto_mode: Annotated[
         str, typer.Option(metavar="MODE", help="The crypto mode to seal in.")
@@ -44,7 +46,14 @@ def run(
     from quantumai.crypto_mode import CryptoMode
     from quantumai.harness.fan_out import available_workers
     from quantumai.services.em_models import doubtful_models
-    from quantumai.services.em_runs import find_run, go_on, read_plan, seal_run, start_run
+    from quantumai.services.em_runs import (
+        failed_rows,
+        find_run,
+        go_on,
+        read_plan,
+        seal_run,
+        start_run,
+    )
     from quantumai.services.wiring import home_root, open_home
 
     if bool(plan) == bool(resume):
@@ -63,8 +72,12 @@ def run(
     go_on(begun, workers or available_workers(), _bar())
     with open_home() as home:
         jobs = seal_run(home, begun, crypto_mode)
+    failed, rows = failed_rows(begun)
+    if failed:
+        note(f"{failed} of {rows} rows have no values; `qai em report` says why")
     if as_json:
-        show_json({"run": begun.path.name, "folder": str(begun.path), "jobs": jobs})
+        told = {"run": begun.path.name, "folder": str(begun.path), "jobs": jobs}
+        show_json({**told, "rows": rows, "failed_rows": failed})
     else:
         show(begun.path.name)
 
@@ -78,15 +91,28 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Audit a run for leaks, then write its summary and a page with pictures."""
+    """Audit a run for leaks, then write its summary and a page with pictures.
+
+    A sealed run is compared with its manifests first; exit code 4 if a file was changed.
+    """
     _require_arrow()
     from quantumai.cli.em_page import em_page
-    from quantumai.services.em_runs import find_run, summarise_run
+    from quantumai.services.em_runs import changed_files, find_run, summarise_run
     from quantumai.services.wiring import home_root
 
     found = find_run(home_root(), run)
     target = out or found.path / "report.html"
+    _require_no_file_of(found, target)
     require_writable(target, "the report")
+    changed = changed_files(home_root(), found)
+    if changed:
+        raise ArtefactError(
+            f"{changed[0]} of run {found.path.name} is not as it was sealed"
+            + (f", nor are {len(changed) - 1} other files" if len(changed) > 1 else ""),
+            hint="restore the run's folder; nothing was reported",
+        )
+    if changed is None:
+        note("the run is not sealed in this home: its files were compared with nothing")
     summary = summarise_run(found)
     title = f"Error mitigation: {found.record().plan_name}"
     write_file(target, em_page(summary, title).encode(), "the report")
@@ -140,6 +166,12 @@ def verify_model(
         raise BadInputError(reason, hint="`model_signing verify` is the tool of that format")
     show_report(report, as_json)
     raise typer.Exit(int(report.exit_code))
+
+
+def _require_no_file_of(run: RunFolder, target: Path) -> None:
+    kept = {(run.path / name).resolve() for name in run.files() if name != "report.html"}
+    if target.resolve() in kept:
+        raise BadInputError(f"{shown_path(target)} is a file of the run", hint="give another --out")
 
 
 def _bar() -> Callable[[Progress], None]:

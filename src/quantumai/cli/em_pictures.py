@@ -178,14 +178,18 @@ def _zero_line(y: float, signal: float) -> str:
 def _log_axis(
     values: Sequence[float], start: float, end: float
 ) -> tuple[Callable[[float], float], list[float]]:
-    """Where values stand from `start` to `end`, and round ticks among them; values are above 0."""
-    low = math.log10(min(values)) - 0.06
-    high = math.log10(max(values)) + 0.06
+    """Where values stand from `start` to `end`, and round ticks among them.
+
+    `values` are above 0; what is 0 stands where the axis begins.
+    """
+    low = math.log10(min(values, default=1.0)) - 0.06
+    high = math.log10(max(values, default=1.0)) + 0.06
     if high - low < 0.5:  # all but equal values are not blown up
         low, high = (low + high) / 2 - 0.25, (low + high) / 2 + 0.25
 
     def at(value: float) -> float:
-        return start + (math.log10(value) - low) / (high - low) * (end - start)
+        place = math.log10(value) if value > 0 else low
+        return start + (place - low) / (high - low) * (end - start)
 
     steps = (1, 2, 5) if high - low < 1.8 else (1,)
     decades = range(math.floor(low), math.ceil(high) + 1)

@@ -18,6 +18,7 @@ import msgspec
 from quantumai.backends.extra_noise import ExtraNoise
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.circuits.families.imported import IMPORTED
+from quantumai.errors import BadInputError
 from quantumai.harness.imported_groups import Imported
 from quantumai.harness.plan import LEARNED_FROM, CircuitGroup, MethodWanted, Plan
 from quantumai.randomness import RootSeed
@@ -86,7 +87,8 @@ def expand(
     """All cells of a plan, sorted by backend, then circuit.
 
     `calibrations` maps each backend to the SHA-256 (hex) of the snapshot that it runs under;
-    `imported` are the circuits that the plan's groups import.
+    `imported` are the circuits that the plan's groups import. Raises `BadInputError` for a plan
+    that has a circuit twice.
     """
     import pyarrow as pa
 
@@ -95,8 +97,22 @@ def expand(
         for group in plan.circuits
         for row in _rows(plan, group, _circuits(group, imported), calibrations)
     ]
+    _require_distinct(rows)
     rows.sort(key=lambda row: (row["backend_id"], row["split"]))  # stable: circuits stay together
     return pa.Table.from_pylist(rows, schema=cell_schema())
+
+
+def _require_distinct(rows: list[dict[str, Any]]) -> None:
+    known: set[str] = set()
+    for row in rows:
+        if row["cell_id"] in known:
+            told = ", ".join(f"{n} {row[n]}" for n in ("variant", "num_qubits", "circuit_seed"))
+            raise BadInputError(
+                f"the plan has a circuit twice on {row['backend_id']}: {told}, "
+                f"parameters {row['parameters'][:80]}",
+                hint="give groups that share a circuit other seeds (first_seed)",
+            )
+        known.add(row["cell_id"])
 
 
 def read_cells(batch: pa.RecordBatch | pa.Table) -> list[Cell]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantumai.circuits.families.family import BenchmarkCircuit
 from quantumai.circuits.families.imported import IMPORTED, imported_circuits
-from quantumai.errors import BadInputError
+from quantumai.errors import ArtefactError, BadInputError
 from quantumai.harness.plan import MAX_CELLS, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Imported = Mapping[str, tuple[BenchmarkCircuit, ...]]
 """The circuits of each folder, by its name in the plan."""
@@ -35,6 +39,18 @@ def read_imported(plan: Plan, beside: Path) -> Imported:
             hint="import fewer files",
         )
     return found
+
+
+def require_sources(cells: pa.Table, sources: Mapping[str, str]) -> None:
+    """Raise `ArtefactError` where the text of an imported circuit of `cells` is not there."""
+    import json
+
+    variants, parameters = (cells.column(n).to_pylist() for n in ("variant", "parameters"))
+    for variant, text in zip(variants, parameters, strict=True):
+        if variant == IMPORTED and (digest := json.loads(text)["sha256"]) not in sources:
+            raise ArtefactError(
+                f"circuit {digest[:12]} of the run is gone", hint="restore the run's circuits"
+            )
 
 
 def sources_of(imported: Imported) -> dict[str, str]:

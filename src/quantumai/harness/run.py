@@ -15,7 +15,7 @@ from quantumai.harness.batch import run_batch
 from quantumai.harness.estimation import Bench
 from quantumai.harness.fan_out import fan_out
 from quantumai.harness.results import FEATURES, HISTOGRAMS, result_schema
-from quantumai.harness.run_folder import CELLS, RunFolder, RunRecord
+from quantumai.harness.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def carry_out(
     progress: Callable[[Progress], None],
 ) -> None:
     """Run every batch that is not there yet. `open_bench` is called in each worker."""
-    cells = run.table(CELLS)
+    cells = run.cells()
     record = run.record()
     batches = list(_batches(record, cells))
     todo = [batch for batch in batches if not run.has(batch.results)]
@@ -67,7 +67,7 @@ def carry_out(
 
 def missing_batches(run: RunFolder) -> int:
     """How many batches of a run are not there yet."""
-    cells = run.table(CELLS)
+    cells = run.cells()
     return sum(not run.has(batch.results) for batch in _batches(run.record(), cells))
 
 
@@ -101,12 +101,13 @@ def _cells_of(cells: pa.Table, batch: _Batch) -> pa.RecordBatch:
 def _store(run: RunFolder, record: RunRecord, batch: _Batch, made: pa.RecordBatch) -> None:
     """Histograms and features first: a batch counts as done once its results are there."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     table = pa.Table.from_batches([made])
     histograms = table.select([HISTOGRAMS])
     run.write_table(batch.histograms, histograms)
     learned = table.select(["cell_id", FEATURES])
-    learned = learned.filter(pa.compute.is_valid(learned.column(FEATURES)))
+    learned = learned.filter(pc.is_valid(learned.column(FEATURES)))
     if learned.num_rows:
         run.write_table(batch.features, learned)
     paths = [f"{batch.histograms}#{row}" for row in range(table.num_rows)]

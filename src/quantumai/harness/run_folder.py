@@ -26,6 +26,7 @@ from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.errors import ArtefactError, BadInputError, ConflictError
 from quantumai.harness.plan import Plan, parse_plan
 from quantumai.storage.durable_files import create_file, make_folder, replace_file
+from quantumai.storage.unwritable import cannot_write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `job_ids` and `calibrations` (SHA-256 of the snapshot's bytes, hex) are by backend; `date` is
     the day, UTC, that partitions the results; `versions` are those of the libraries that compute.
+    The SHA-256 (hex) of plan and cells are filled in by `RunFolder.create`.
     """
 
     schema_version: int
@@ -48,6 +50,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     job_ids: dict[str, str]
     calibrations: dict[str, str]
     versions: dict[str, str]
+    plan_sha256: str = ""
+    cells_sha256: str = ""
 
 
 class RunFolder:
@@ -78,6 +82,10 @@ class RunFolder:
         for digest, source in sources.items():
             run.write(f"circuits/{digest}.qasm", source.encode())
         run.write_table(CELLS, cells)
+        cells_sha256 = sha256_hex((path / CELLS).read_bytes())
+        record = msgspec.structs.replace(
+            record, plan_sha256=sha256_hex(plan), cells_sha256=cells_sha256
+        )
         if not create_file(path / RECORD, canonical_json(msgspec.to_builtins(record))):
             raise ConflictError(f"a run has begun in {path.name} already", hint="choose another")
         return run
@@ -90,11 +98,32 @@ class RunFolder:
             hint = "give the folder or the id of a run; `qai em list` shows them"
             raise BadInputError(f"{self.path.name!r} is no run of the harness", hint=hint) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ArtefactError(f"{RECORD} of the run is damaged: {error}") from None
+            raise ArtefactError(
+                f"{RECORD} of run {self.path.name} is damaged: {error}",
+                hint="restore the file, or take the run's folder away",
+            ) from None
 
     def plan(self) -> Plan:
-        """The plan as it was given. Raises `BadInputError` if it is none any more."""
-        return parse_plan((self.path / PLAN).read_bytes(), "the run's plan")
+        """The plan as it was given. Raises `ArtefactError` if it is not that any more."""
+        return parse_plan(self._fixed(PLAN, self.record().plan_sha256), "the run's plan")
+
+    def cells(self) -> pa.Table:
+        """The expanded plan. Raises `ArtefactError` if it is not that any more."""
+        self._fixed(CELLS, self.record().cells_sha256)
+        return self.table(CELLS)
+
+    def _fixed(self, name: str, digest: str) -> bytes:
+        """What was fixed when the run began."""
+        try:
+            data = (self.path / name).read_bytes()
+        except FileNotFoundError:
+            raise ArtefactError(f"{name} of run {self.path.name} is gone") from None
+        if sha256_hex(data) != digest:
+            raise ArtefactError(
+                f"{name} of run {self.path.name} was changed after the run began",
+                hint="restore the file; another plan is another run",
+            )
+        return data
 
     def snapshots(self) -> dict[str, CalibrationSnapshot]:
         """The calibrations by SHA-256 (hex), checked. Raises `ArtefactError`."""
@@ -127,8 +156,11 @@ class RunFolder:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file in place, whole."""
-        make_folder((self.path / name).parent)
-        replace_file(self.path / name, data)
+        try:
+            make_folder((self.path / name).parent)
+            replace_file(self.path / name, data)
+        except OSError as error:
+            raise cannot_write(self.path / name, error) from error
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Put a table in place as Parquet; the same table gives the same bytes."""
@@ -151,6 +183,17 @@ class RunFolder:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        tables = []
         # Read one by one: a folder name such as date=... would else become a column.
-        tables = [pq.ParquetFile(path).read() for path in sorted(self.path.glob(pattern))]
-        return pa.concat_tables(tables) if tables else None
+        for path in sorted(self.path.glob(pattern)):
+            try:
+                tables.append(pq.ParquetFile(path).read())
+            except (OSError, pa.ArrowException) as error:
+                name = path.relative_to(self.path).as_posix()
+                raise ArtefactError(
+                    f"{name} of run {self.path.name} is damaged: {str(error).splitlines()[0][:160]}"
+                ) from None
+        try:
+            return pa.concat_tables(tables) if tables else None
+        except pa.ArrowException:
+            raise ArtefactError(f"the tables {pattern} of run {self.path.name} differ") from None

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from quantumai.backends.calibration import CalibrationSnapshot
+from quantumai.bounded_reading import sha256_of_file
 from quantumai.crypto_mode import CryptoMode
 from quantumai.harness.run_folder import RunFolder, RunRecord
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.em_result_rows import EM_METHOD, EM_PREFIX, em_result_rows
-from quantumai.jobs.evidence import CALIBRATION_PREFIX
+from quantumai.jobs.evidence import CALIBRATION_PREFIX, Evidence
 from quantumai.jobs.model_signing import sign_models
 from quantumai.jobs.recorded_run import RecordedRun, seal_recorded_run
 from quantumai.jobs.run_data import RunResult, write_result
@@ -46,6 +47,25 @@ def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode) -> dict[str, str]:
             recorded = _recorded(record, backend_id, files, snapshots, mode, seed)
             seal_recorded_run(desk, recorded, job_id)
     return record.job_ids
+
+
+def changed_since_sealing(desk: Desk, run: RunFolder) -> list[str] | None:
+    """Names of sealed files that are gone or changed in the run's folder, sorted.
+
+    None where no job of the run is sealed here. Raises as `Evidence` does.
+    """
+    digests: dict[str, str] = {}
+    for job_id in run.record().job_ids.values():
+        if desk.database.select("jobs", {"job_id": job_id, "state": JobState.DONE}):
+            digests |= Evidence(desk, job_id).digests
+    sealed = {n.removeprefix(EM_PREFIX): d for n, d in digests.items() if n.startswith(EM_PREFIX)}
+    if not sealed:
+        return None
+    return sorted(
+        name
+        for name, digest in sealed.items()
+        if not run.has(name) or sha256_of_file(run.path / name, "a file of the run") != digest
+    )
 
 
 def _recorded(

@@ -22,8 +22,14 @@ from quantumai.errors import BadInputError, ConflictError, NotFoundError
 from quantumai.harness.at_vendors import AtVendors
 from quantumai.harness.cells import expand
 from quantumai.harness.estimation import Bench
-from quantumai.harness.imported_groups import Imported, read_imported, sources_of
+from quantumai.harness.imported_groups import (
+    Imported,
+    read_imported,
+    require_sources,
+    sources_of,
+)
 from quantumai.harness.plan import Plan, load_plan, plan_path
+from quantumai.harness.plan_circuits import check_circuits
 from quantumai.harness.run import Progress, carry_out, missing_batches
 from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
 from quantumai.mitigation.entry_points import make_method
@@ -51,6 +57,7 @@ def start_run(
     """A new run of what `read_plan` gives. Raises `BadInputError`."""
     _check_methods(plan)
     snapshots = _snapshots(home, plan)
+    check_circuits(plan, imported, snapshots)
     calibrations = {name: snapshot.sha256 for name, snapshot in snapshots.items()}
     now = utc_now()
     run_id = f"{plan.name}-{now.strftime('%Y%m%dT%H%M%S')}-{uuid4().hex[:6]}"
@@ -71,7 +78,12 @@ def start_run(
 
 
 def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) -> None:
-    """Run what is not there yet of a run, then learn from it where its plan says so."""
+    """Run what is not there yet of a run, then learn from it where its plan says so.
+
+    Raises `ArtefactError` for a run whose files are not those that it began with.
+    """
+    bench = open_bench(run.path)  # what is damaged is told here, not by workers
+    require_sources(run.cells(), bench.sources)
     carry_out(run, partial(open_bench, run.path), workers=workers, progress=progress)
     plan = run.plan()
     if plan.learning is not None:
@@ -109,12 +121,33 @@ def summarise_run(run: RunFolder) -> dict[str, Any]:
     return summary
 
 
+def failed_rows(run: RunFolder) -> tuple[int, int]:
+    """How many rows of a run have no values, and how many there are."""
+    failures = run.table("results/**/*.parquet").column("failure")
+    return len(failures) - failures.null_count, len(failures)
+
+
+def changed_files(root: Path, run: RunFolder) -> list[str] | None:
+    """Files of a run that are not as its jobs' manifests have them; None where none is sealed."""
+    from quantumai.jobs.em_sealing import changed_since_sealing
+    from quantumai.services.existing_home import home_exists, open_existing_home
+
+    if not home_exists(root):
+        return None
+    with open_existing_home(root) as home:
+        return changed_since_sealing(home.desk(), run)
+
+
 def find_run(root: Path, name: str) -> RunFolder:
     """A run by its folder, its id, or the beginning of one. Raises `NotFoundError`."""
     direct = Path(name)
-    if (direct / RECORD).is_file():
-        return RunFolder(direct)
-    found = [run for run in list_runs(root) if run.path.name.startswith(name)]
+    try:
+        if (direct / RECORD).is_file():
+            return RunFolder(direct)
+        runs = sorted((root / FOLDER).glob(f"*/{RECORD}"))
+    except (OSError, ValueError):  # a name that no file can have
+        runs = []
+    found = [RunFolder(path.parent) for path in runs if path.parent.name.startswith(name)]
     if len(found) != 1:
         what = "no run" if not found else f"{len(found)} runs"
         raise NotFoundError(

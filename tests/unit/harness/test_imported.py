@@ -106,7 +106,7 @@ def test_imported_circuits_count_towards_the_limit(
         (b'{"variant": "imported", "folder": "here", "num_qubits": [4]}', "num_qubits: the files"),
         (b'{"variant": "imported", "folder": 7}', "Expected `str`"),
         (b'{"variant": "tfim", "num_qubits": [4], "count": 1, "folder": "here"}', "folder: for"),
-        (b'{"variant": "tfim", "num_qubits": [4]}', "count: at least 1"),
+        (b'{"variant": "tfim", "num_qubits": [4]}', "count: from 1 to"),
         (b'{"variant": "tfim", "count": 1}', "num_qubits: none is given"),
     ],
 )

@@ -245,7 +245,7 @@ def test_packaged_plans_hold(name: str) -> None:
         ((b'"shots": [500]', b'"shots": [0]'), "shots: each from 1"),
         ((b'"shots": [500]', b'"shots": 500'), "Expected `array`"),
         ((b'"tolerance": 0.05', b'"tolerance": 0'), "tolerance"),
-        ((b'"name": "small"', b'"name": "../small"'), "name: letters"),
+        ((b'"name": "small"', b'"name": "../small"'), "name '../small': 1 to 100 letters"),
         ((b'"count": 1,', b'"count": 1, "speed": 1,'), "unknown field `speed`"),
         ((b'"split": "train"', b'"split": "all"'), "split: one of"),
         ((b'  - {"name": "none"}\n', b'  - {"name": "rem"}\n'), "methods: one is given twice"),

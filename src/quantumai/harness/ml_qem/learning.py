@@ -19,7 +19,7 @@ from quantumai.harness.ml_qem.liao_forest import PlacedShapes, liao_forest_value
 from quantumai.harness.ml_qem.training import train
 from quantumai.harness.plan import Learning, Plan
 from quantumai.harness.results import CONTROLS, LIAO_FOREST
-from quantumai.harness.run_folder import CELLS, RunFolder
+from quantumai.harness.run_folder import RunFolder
 from quantumai.mitigation.ml_qem.onnx_model import CARD, open_model
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ def learn(run: RunFolder, plan: Plan) -> None:
         return
     results = run.read_table("results/**/part-*.parquet")
     features = run.read_table("features/*.parquet")
-    shapes = PlacedShapes(read_cells(run.table(CELLS)), run.snapshots())
+    shapes = (
+        PlacedShapes(read_cells(run.cells()), run.snapshots())
+        if LIAO_FOREST in plan.learning.rivals
+        else None
+    )
     for noise in plan.noises:
         name = f"learned-{noise}.parquet"
         if list(run.path.glob(f"results/**/{name}")):
@@ -50,7 +54,7 @@ def _tables(
     noise: str,
     training: LearningRows,
     test: LearningRows,
-    shapes: PlacedShapes,
+    shapes: PlacedShapes | None,
 ) -> Iterator[pa.Table]:
     for variant in learning.variants:
         folder = f"models/{noise}-{variant}"
@@ -64,7 +68,7 @@ def _tables(
     for control in CONTROLS if learning.controls else ():
         values = control_values(control, training, test)
         yield control_rows(test, _CONTROLLED, control, values)
-    if LIAO_FOREST in learning.rivals:
+    if shapes is not None:
         values = liao_forest_values(training, test, shapes)
         yield control_rows(test, _CONTROLLED, LIAO_FOREST, values)
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from quantumai.errors import BadInputError
 from quantumai.harness.ml_qem.decay import Decay, fitted_decay
 from quantumai.harness.ml_qem.learning_rows import LearningRows
+from quantumai.harness.plan import FEWEST_CIRCUITS, LEARNED_VARIANTS
 from quantumai.mitigation.readout import Array
 
-VARIANTS = ("rf", "xgb", "mlp")
 FOLDS = 4
-FEWEST_CIRCUITS = 20
 SEED = 20260101
 
 
@@ -93,7 +92,7 @@ def _fitted(variant: str, features: NDArray[np.float32], wanted: Array) -> Any:
             hidden_layer_sizes=(64, 32), alpha=1e-2, max_iter=120, random_state=SEED
         )
         return make_pipeline(StandardScaler(), network).fit(features, wanted)
-    raise BadInputError(f"unknown kind of model {variant[:20]!r}", hint=", ".join(VARIANTS))
+    raise BadInputError(f"unknown kind of model {variant[:20]!r}", hint=", ".join(LEARNED_VARIANTS))
 
 
 def grown_forest(features: NDArray[np.float32], wanted: Array, trees: int, leaf: int) -> Any:
