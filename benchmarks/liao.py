@@ -39,7 +39,7 @@ def main() -> None:
         return
     headers = (
         "circuits", "raw", "(paper)", "ZNE 1,3", "(paper)", "best ZNE", "their forest", "(paper)",
-        "best ML-QEM", "error", "fell back", "forest / ML-QEM", "raw / ML-QEM",
+        "ML-QEM", "error", "fell back", "forest / ML-QEM", "raw / ML-QEM",
     )  # fmt: skip
     print_table(headers, [_line(row) for row in rows])
     print_environment(packages=PACKAGES, threads="two workers")
@@ -63,11 +63,11 @@ def _line(row: dict[str, Any]) -> tuple[object, ...]:
         row["best_zne"]["value"],
         row["their_forest"]["value"],
         published["rf"],
-        row["best"].removeprefix("ml-qem "),
-        row["learned"][row["best"]]["value"],
+        row["ours"].removeprefix("ml-qem "),
+        row["learned"][row["ours"]]["value"],
         f"{row['fallback_rate']:.0%}",
-        _interval(row["forest_over_best"]),
-        _interval(row["raw_over_best"]),
+        _interval(row["forest_over_ours"]),
+        _interval(row["raw_over_ours"]),
     )
 
 

@@ -42,18 +42,26 @@ def _side_by_side(rows: Sequence[Row]) -> str:
     )
     roles = [role for role in RIVALS if any(role in row["ratios"] for row in rows)]
     table = html_table(
-        ("family", "circuits", "of them", "best model", *(RIVALS[role] for role in roles)),
+        (
+            "family",
+            "circuits",
+            "of them",
+            "best model",
+            "fell back",
+            *(RIVALS[role] for role in roles),
+        ),
         [
             (
                 row["family"],
                 kinds[row["unseen"]],
                 str(row["circuits"]),
                 row["best"],
+                f"{row['fallback_rate']:.0%}",
                 *(figure(row["ratios"].get(role), "{:.2f}") for role in roles),
             )
             for row in rows
         ],
-        numbers=range(4, 4 + len(roles)),
+        numbers=range(4, 5 + len(roles)),
     )
     meaning = legend({kinds[kind]: look for kind, look in looks.items()})
     return (

@@ -15,7 +15,7 @@ import numpy as np
 from quantumai.backends.noise import DeviceNoise
 from quantumai.backends.vendor import VendorBackend, VendorBatch, VendorCircuit
 from quantumai.circuits.observables import MeasurementBasis, measurement_bases
-from quantumai.errors import VendorError
+from quantumai.errors import BadInputError, VendorError, VendorUnavailableError
 from quantumai.execution.equal_shot import EqualShotTwin, TwinnedRun
 from quantumai.execution.exact_run import Folds, method_folds, preparation
 from quantumai.execution.readings import read_bases
@@ -79,8 +79,7 @@ def run_at_vendor(
 
     `key` names this run for good: after a crash the same call finds the jobs that it submitted.
     Randomness: "folding" of each method's seed, and "equal-shot/<basis>" for what a twin is given.
-    Raises `VendorUnavailableError` where the same key goes on, other `VendorError` and
-    `BadInputError` for a refusal.
+    What the vendor refuses is a reason. Raises `VendorUnavailableError` where the same key goes on.
     """
     asked = _Asked()
     paulis = tuple(transpiled.place(pauli) for pauli in observables)
@@ -103,7 +102,11 @@ def run_at_vendor(
         except VendorError as error:
             return str(error)
         outcome = with_evidence(outcome, transpiled.circuit, paulis, method, calibrated)
-        return TwinnedRun(outcome, _twin(counts, bases, paulis, outcome.spent.total_shots, seed))
+        spent = outcome.spent.total_shots
+        twin = _twin(counts, bases, paulis, spent, seed)
+        if twin.total_shots < spent:
+            return f"plain counting has {twin.total_shots} shots, fewer than the {spent} spent"
+        return TwinnedRun(outcome, twin)
 
     runs = (run_of(*each) for each in zip(circuits, methods, seeds, strict=True))
     return VendorOutcome(tuple(runs), tuple(asked.jobs))
@@ -128,14 +131,20 @@ class _Asked:
         for shots in sorted({shots for _, shots in self._wanted}):
             places = [i for i, (_, wanted) in enumerate(self._wanted) if wanted == shots]
             batch = VendorBatch(tuple(self._wanted[place][0] for place in places), shots)
-            run = run_on_vendor(
-                access.backend,
-                batch,
-                f"{key}/{shots}",
-                sleep=access.sleep,
-                monotonic=access.monotonic,
-                patience=access.patience,
-            )
+            try:
+                run = run_on_vendor(
+                    access.backend,
+                    batch,
+                    f"{key}/{shots}",
+                    sleep=access.sleep,
+                    monotonic=access.monotonic,
+                    patience=access.patience,
+                )
+            except VendorUnavailableError:
+                raise
+            except (VendorError, BadInputError) as error:  # refused, but not what else was asked
+                self._failures |= dict.fromkeys(places, str(error))
+                continue
             self.jobs.append(run)
             for place, counts, failure in zip(places, run.counts, run.failures, strict=True):
                 if counts:

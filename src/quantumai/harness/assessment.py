@@ -18,6 +18,7 @@ import numpy as np
 from quantumai.canonical import canonical_json, sha256_hex
 from quantumai.circuits.ideal import ideal_probabilities, ideal_values
 from quantumai.execution.histograms import plain_histograms
+from quantumai.execution.vendor_methods import VendorOutcome
 from quantumai.harness.cells import Cell, canonical_text
 from quantumai.harness.estimation import MethodRun, Placed
 from quantumai.harness.plan import MethodWanted
@@ -80,27 +81,34 @@ def assessed(cell: Cell, placed: Placed, run: MethodRun, truth: Truth) -> dict[s
         **errors("equal_shot", twin.raw, twin.raw_std_errs, truth.values),
         "observed_precision_fidelity": float(np.exp(-error / cell.tolerance)),
         "hellinger_polarized": _hellinger(placed, run, truth),
-        **_vendors_part(run),
+        **_vendors_part(run.at_vendor),
         "fallbacks": list(mitigated.fallbacks),
         HISTOGRAMS: canonical_json(plain_histograms(outcome)),
         FEATURES: None if run.features is None else run.features.ravel().tolist(),
     }
 
 
-def failed(cell: Cell, placed: Placed | None, wanted: MethodWanted, reason: str) -> dict[str, Any]:
+def failed(
+    cell: Cell,
+    placed: Placed | None,
+    wanted: MethodWanted,
+    reason: str,
+    at_vendor: VendorOutcome | None = None,
+) -> dict[str, Any]:
     """The row of a method that gave nothing: why, and no values."""
     circuit = {} if placed is None else _circuit(placed)
-    return {**_identity(cell, wanted), **circuit, "failure": reason}
+    row = {**_identity(cell, wanted), **circuit, "failure": reason}
+    return {**row, **_vendors_part(at_vendor)}
 
 
-def _vendors_part(run: MethodRun) -> dict[str, Any]:
+def _vendors_part(at_vendor: VendorOutcome | None) -> dict[str, Any]:
     """The vendor's jobs of the whole cell, their cost and calibrations; nothing of a simulator."""
-    if run.at_vendor is None:
+    if at_vendor is None:
         return {}
     return {
-        "vendor_job_ids": list(run.at_vendor.vendor_ids),
-        "cell_cost_usd": run.at_vendor.cost_usd,
-        "calibrations_at_run": list(run.at_vendor.calibrations),
+        "vendor_job_ids": list(at_vendor.vendor_ids),
+        "cell_cost_usd": at_vendor.cost_usd,
+        "calibrations_at_run": list(at_vendor.calibrations),
     }
 
 

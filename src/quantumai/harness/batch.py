@@ -50,7 +50,7 @@ def run_batch(
         if cell.place_key not in truths:
             truths[cell.place_key] = truth_of(at)
         rows += [
-            failed(cell, at, run.wanted, run.reason)
+            failed(cell, at, run.wanted, run.reason, run.at_vendor)
             if isinstance(run, MethodFailed)
             else assessed(cell, at, run, truths[cell.place_key])
             for run in runs

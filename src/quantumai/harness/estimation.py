@@ -86,6 +86,7 @@ class MethodFailed:
 
     wanted: MethodWanted
     reason: str
+    at_vendor: VendorOutcome | None = None
 
 
 def place(
@@ -127,7 +128,7 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | Meth
         runs = _simulated(cell, placed, methods, calibrated, bench)
     runtime_s = (time.perf_counter() - began) / len(runs)
     return tuple(
-        MethodFailed(wanted, run)
+        MethodFailed(wanted, run, at_vendor)
         if isinstance(run, str)
         else MethodRun(
             wanted, run, runtime_s, _features(placed, calibrated, wanted, run), at_vendor

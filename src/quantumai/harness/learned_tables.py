@@ -2,8 +2,8 @@
 
 A learned method may win without having learned to mitigate. What it gains without any noisy value
 ("descriptors"), with the noisy values of other circuits ("shuffled"), from a straight line through
-the noisy value ("recalibration") and from the physics it starts from ("rescaled") stands beside it.
-Its rivals are the best of their kind in
+the noisy value ("recalibration") and from the physics it starts from ("light cone", "rescaled") is
+beside it. Its rivals are the best of their kind in
 hindsight: chosen by their errors on these very cells, in every resample anew.
 """
 
@@ -55,6 +55,7 @@ def learned_table(block: Block, found: Figures) -> dict[str, Any] | None:
         "circuits": block.circuit_count,
         "signal": float(block.signal.mean()),
         "best": block.arms[best].label,
+        "fallback_rate": float(block.fallback[:, best].mean()),
         "against": against,
         "missing": [name for name in CONTROLS if not len(_members(block, name))],
     }
@@ -71,6 +72,7 @@ def side_by_side(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "unseen": table["unseen"],
             "circuits": table["circuits"],
             "best": table["best"],
+            "fallback_rate": table["fallback_rate"],
             "ratios": {one["role"]: one["ratio"] for one in table["against"]},
         }
         for table in tables

@@ -131,6 +131,8 @@ def _group_faults(plan: Plan, group: CircuitGroup) -> list[str]:
     found = _import_faults(group) if group.variant == IMPORTED else _draw_faults(group)
     if group.split not in SPLITS:
         found.append(f"split: one of {', '.join(SPLITS)}")
+    if group.split == "train" and any(map(plan.vendor_of, plan.backends_of(group))):
+        found.append("split: models learn from simulated runs alone, not from a vendor's")
     if group.unseen not in UNSEEN:
         found.append("unseen: circuit, backend, family, or empty")
     if not set(group.backends) <= set(plan.backends):

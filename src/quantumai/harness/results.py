@@ -20,7 +20,7 @@ UNREPEATABLE = ("job_id", "raw_histogram_path", "runtime_seconds")
 HISTOGRAMS, FEATURES = "histograms", "features"
 LEARNED = "ml-qem"
 """The method of what the learning step adds."""
-CONTROLS = ("descriptors", "shuffled", "recalibration", "rescaled")
+CONTROLS = ("descriptors", "shuffled", "recalibration", "rescaled", "light cone")
 """What the parameter "control" of such a row may be: see `ml_qem.controls`."""
 LIAO_FOREST = "liao-forest"
 """The same for the model of somebody else: see `ml_qem.liao_forest`."""

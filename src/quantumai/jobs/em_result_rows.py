@@ -5,6 +5,7 @@ Everything in them comes from the job's artefacts, ids too, so each can be recom
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from uuid import UUID, uuid5
@@ -50,9 +51,12 @@ def em_result_rows(job_id: str, run_id: str, artefacts: Mapping[str, bytes]) -> 
     rows = []
     for name in sorted(name for name in artefacts if name.startswith(_RESULTS)):
         file = pq.ParquetFile(pa.BufferReader(artefacts[name]))
-        for number, values in enumerate(file.read(columns=list(_COLUMNS.values())).to_pylist()):
+        read = [*_COLUMNS.values(), "parameters"]
+        for number, values in enumerate(file.read(columns=read).to_pylist()):
             place = f"{run_id}/{name.removeprefix(EM_PREFIX)}#{number}"
             told = {column: values[source] for column, source in _COLUMNS.items()}
+            if control := json.loads(values["parameters"]).get("control"):
+                told["em_method"] += f" ({control})"  # no method to choose, and none of ours
             own = {"result_id": str(uuid5(UUID(job_id), place)), "job_id": job_id}
             rows.append(own | told | {"parquet_path": place})
     return rows

@@ -77,7 +77,7 @@ def test_noises_are_apart_and_each_figure_stands_in_its_own(summary: dict[str, A
 
 def test_controls_rivals_signal_failures_and_the_audit_are_told(summary: dict[str, Any]) -> None:
     page = unescape(em_page(summary, "bench"))
-    assert "No control: descriptors, recalibration, rescaled." in page
+    assert "No control: descriptors, light cone, recalibration, rescaled." in page
     assert "control: shuffled" in page
     assert "unseen circuit" in page
     assert "unseen family" in page

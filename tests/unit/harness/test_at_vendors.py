@@ -98,3 +98,5 @@ def test_circuits_that_give_nothing_are_rows_with_their_reason(tmp_path: Path) -
     assert [method for method, failure in failures if failure] == ["rem"]
     (told,) = [failure for _, failure in failures if failure]
     assert "gave no counts" in told
+    # What failed was billed all the same.
+    assert all(row["vendor_job_ids"] and row["cell_cost_usd"] is not None for row in rows)

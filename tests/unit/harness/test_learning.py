@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.training import TrainedModel, train
 from quantumai.harness.plan import LEARNED_FROM, parse_plan
 from quantumai.harness.report_tables import summarise
+from quantumai.harness.results import CONTROLS, content_sha256
 from quantumai.harness.run import carry_out
 from quantumai.harness.run_folder import RunFolder
 from quantumai.mitigation.entry_points import make_method
@@ -210,11 +212,14 @@ def test_learning_beats_rem_and_its_controls_on_new_angles(finished: RunFolder) 
     ]
     error = {
         name: np.mean([row["rmse_mitigated"] for row in _of(rows, variant="rf", control=name)])  # type: ignore[arg-type]
-        for name in (None, "descriptors", "shuffled")
+        for name in (None, *CONTROLS)
     }
     assert error[None] < 0.8 * np.mean(rem)
     assert error["descriptors"] > 3 * error[None]
     assert error["shuffled"] > 3 * error[None]
+    # What is learned beyond a line and beyond physics is less than what is gained over REM.
+    for control in ("recalibration", "rescaled", "light cone"):
+        assert error[control] > 1.02 * error[None]
 
 
 def test_controls_see_no_noisy_value(finished: RunFolder) -> None:
@@ -249,9 +254,17 @@ def test_learning_again_changes_nothing(finished: RunFolder) -> None:
     assert {name: (finished.path / name).read_bytes() for name in finished.files()} == before
 
 
-def test_a_changed_model_is_refused(finished: RunFolder, tmp_path: Path) -> None:
-    import shutil
+def test_learning_that_was_stopped_between_two_backends_goes_on(
+    finished: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(finished.path, tmp_path / "run"))
+    whole = content_sha256(run.table("results/**/learned-friendly.parquet"))
+    next(run.path.glob("results/**/learned-friendly.parquet")).unlink()
+    learn(run, parse_plan(PLAN, "the plan"))
+    assert content_sha256(run.table("results/**/learned-friendly.parquet")) == whole
 
+
+def test_a_changed_model_is_refused(finished: RunFolder, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(finished.path / "models/friendly-mlp", folder)
     file = folder / "residual.onnx"

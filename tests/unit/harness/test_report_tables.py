@@ -14,6 +14,7 @@ import pytest
 from quantumai.errors import BadInputError
 from quantumai.harness.leakage import LeakageError
 from quantumai.harness.report_tables import summarise
+from quantumai.harness.results import CONTROLS
 from tests.unit.harness.synthetic_results import Truth, World, features_of, joined, results
 
 pytestmark = pytest.mark.slow
@@ -39,6 +40,7 @@ LEARNED = (
     *(learned(b, "rf", c) for b, c in ((0.12, "descriptors"), (0.15, "shuffled"))),
     learned(0.09, "linear", "recalibration"),
     learned(0.07, "rf", "rescaled"),
+    learned(0.08, "rf", "light cone"),
 )
 WORLD = World(circuits=60, observables=20, shots=(10_000,))
 
@@ -135,7 +137,7 @@ def test_rivals_of_a_learned_method_are_the_strongest_in_hindsight_beside_all_co
     for name, rival in (
         ("zne", ZNES[2]), ("rem+zne", CLASSICAL[-1]), ("descriptors", LEARNED[2]),
         ("shuffled", LEARNED[3]), ("recalibration", LEARNED[4]), ("rescaled", LEARNED[5]),
-        ("none", NONE),
+        ("light cone", LEARNED[6]), ("none", NONE),
     ):  # fmt: skip
         ratio = against[name]["ratio"]
         assert ratio["value"] == pytest.approx(expected(rival, 10_000) / ours, rel=0.03)
@@ -168,12 +170,7 @@ def test_labels_say_what_sets_methods_apart() -> None:
 
 def test_missing_controls_are_named() -> None:
     summary = summarise(results([*CLASSICAL, LEARNED[0]], WORLD))
-    assert summary["learned"][0]["missing"] == [
-        "descriptors",
-        "shuffled",
-        "recalibration",
-        "rescaled",
-    ]
+    assert summary["learned"][0]["missing"] == list(CONTROLS)
     assert summarise(results(CLASSICAL, WORLD))["learned"] == []
 
 

@@ -1,10 +1,11 @@
-"""Four controls: what learning gains without having learned to mitigate.
+"""Five controls: what learning gains without having learned to mitigate.
 
 "descriptors": the same forest without any noisy value. "shuffled": with the noisy values of other
 observables, so that only their distribution is left. "recalibration": a straight line from the REM
 value to the ideal one, by letters of the observable. The first two predict the value itself, as a
 residual would hold the noisy value. Where one of these three is as good, nothing was mitigated.
-"rescaled": the baseline itself, by physics alone. Where it is as good, nothing was learned.
+"rescaled": the baseline itself, with its two fitted numbers. Where it is as good, the models add
+nothing. "light cone": the REM value over the signal as the calibration has it, nothing fitted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantumai.harness.ml_qem.decay import fitted_decay
+from quantumai.harness.ml_qem.decay import Decay, fitted_decay
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import SEED, grown_forest
 from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
@@ -24,7 +25,9 @@ _KINDS = [FEATURES.index(name) for name in ("weight", "weight_x", "weight_y")]
 
 def control_values(control: str, training: LearningRows, test: LearningRows) -> Array:
     """Values of the test rows by one of `results.CONTROLS`, within [-1, 1]; shape (rows,)."""
-    if control == "rescaled":
+    if control == "light cone":
+        values = Decay(1.0, 0.0).of(test)
+    elif control == "rescaled":
         values = fitted_decay(training).of(test)
     elif control == "recalibration":
         values = _recalibrated(training, test)

@@ -14,7 +14,7 @@ from quantumai.mitigation.ml_qem.baseline import baseline
 from quantumai.mitigation.readout import Array
 
 _EXPONENTS = np.linspace(0.0, 2.0, 41)
-_SPREADS = np.linspace(0.0, 0.6, 13)
+_SPREADS = np.linspace(0.0, 1.0, 21)
 
 
 @dataclass(frozen=True)

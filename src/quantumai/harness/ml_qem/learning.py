@@ -41,10 +41,12 @@ def learn(run: RunFolder, plan: Plan) -> None:
     )
     for noise in plan.noises:
         name = f"learned-{noise}.parquet"
-        if list(run.path.glob(f"results/**/{name}")):
+        test = learning_rows(results, features, noise, "test")
+        backends = {str(row["backend_id"]) for row in test.cells}
+        # A file for each backend: the step may have been stopped between two of them.
+        if all(list(run.path.glob(f"results/**/backend_id={b}/{name}")) for b in backends):
             continue
         training = learning_rows(results, features, noise, "train")
-        test = learning_rows(results, features, noise, "test")
         _write(run, name, list(_tables(run, plan.learning, noise, training, test, shapes)))
 
 

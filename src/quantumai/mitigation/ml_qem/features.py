@@ -20,6 +20,8 @@ from quantumai.mitigation.readout import Array, Confusion, support_of
 FEATURES_VERSION = "features-v2"
 LEAST_SIGNAL = 0.05
 """Below this share of surviving signal, dividing by it would only amplify shot noise."""
+LEAST_LOG = -50.0
+"""No log of a signal is told below this: a channel that loses everything has none."""
 _ANGLE_BINS = 8
 
 NOISY_FEATURES = (
@@ -60,14 +62,18 @@ def observable_features(evidence: RunEvidence) -> Array:
     paulis = evidence.paulis
     supports = [support_of(pauli) for pauli in paulis]
     cone = light_cone(evidence.circuit, evidence.calibrated, paulis, waiting=True)
-    log_signal = cone.fixed_log + cone.folded_log
+    fixed, folded, idle, zz = (
+        np.maximum(log, LEAST_LOG)
+        for log in (cone.fixed_log, cone.folded_log, cone.idle_log, cone.zz_log)
+    )
+    log_signal = np.maximum(fixed + folded, LEAST_LOG)
     signal = np.maximum(np.exp(log_signal), LEAST_SIGNAL)
     columns: dict[str, Array] = {
         "log_signal": log_signal,
-        "log_signal_fixed": cone.fixed_log,
-        "log_signal_folded": cone.folded_log,
-        "log_signal_idle": cone.idle_log,
-        "log_signal_zz": cone.zz_log,
+        "log_signal_fixed": fixed,
+        "log_signal_folded": folded,
+        "log_signal_idle": idle,
+        "log_signal_zz": zz,
         "prior_mean_square": cone.mean_square,
         "rem_std_err": evidence.rem_std_errs,
         "rescaled_std_err": evidence.rem_std_errs / signal,

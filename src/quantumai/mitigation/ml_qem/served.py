@@ -39,7 +39,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     the nearest training run exceeds `largest_distance`, the largest that a training run has from
     those of other circuits; both are distances of standardised `run_descriptors`. The baseline has
     `decay_exponent` and `decay_spread`, fitted to the training runs. `metrics` are by
-    family: RMSE over observables of raw, REM, baseline and this model, out of fold.
+    family: RMSE over observables of raw, REM, baseline and this model, out of fold but for the
+    baseline's two numbers.
     """
 
     schema_version: int
@@ -137,7 +138,7 @@ def learned_values(
     plain, shot_noise = baseline(features, card.decay_exponent, card.decay_spread)
     residual, squared_error = model.residuals(features)
     distances = model.distances(run_descriptors(features, run))
-    strange = (distances > card.largest_distance)[run]
+    strange = ~(distances <= card.largest_distance)[run]  # not a number is strange too
     return Estimate(
         np.where(strange, plain, np.clip(plain + residual, -1, 1)),
         np.where(strange, shot_noise, np.sqrt(np.maximum(squared_error, 0.0))),
