@@ -30,7 +30,7 @@ SHOWN = ("all", "variational")
 RIVALS = {
     "zne": "best ZNE in hindsight",
     "rem+zne": "best REM+ZNE in hindsight",
-    "rescaled": "physics without learning",
+    "rescaled": "fitted baseline",
 }
 
 
