@@ -19,7 +19,7 @@ L2_PER_RMSE = 2.0
 THEIR_ZNE = "zne linear 1,3"
 
 OURS = "rf"
-"""The model that is compared with their forest: a forest too, named before anything was run."""
+"""The model that is compared with their forest: a forest too, not the best in hindsight."""
 
 # Nature Machine Intelligence 6, 1478 (2024), figures 3 and 4; by family, noise and what is unseen.
 # Steps 0 to 14 are in distribution, steps 15 to 29 an unseen circuit.
