@@ -149,10 +149,11 @@ def test_a_row_comes_back_with_plain_values(database: Database) -> None:
 
 def test_rows_of_a_run_come_back_to_the_last_bit(database: Database) -> None:
     values = {"family": "random", "shots": 400, "method": "rem+zne", "runtime_seconds": 0.1 + 0.2}
-    fidelities = [
+    fidelities: list[dict[str, object]] = [
         {"unmitigated_fidelity": 1 / 3, "mitigated_fidelity": math.nextafter(1, 0)},
         {"unmitigated_fidelity": None, "mitigated_fidelity": 5e-324},
     ]
+    fidelities[0]["parameters"], fidelities[1]["parameters"] = "{}", '{"control":"light cone"}'
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist([values | each for each in fidelities]), sink)
     rows = em_result_rows(JOB, "a run", {"em/results/part-0.parquet": sink.getvalue().to_pybytes()})
@@ -163,6 +164,7 @@ def test_rows_of_a_run_come_back_to_the_last_bit(database: Database) -> None:
             database.insert("em_results", row)
     found = database.select("em_results", {"job_id": JOB}, order_by="parquet_path")
     assert found == wanted
+    assert [row["em_method"] for row in found] == ["rem+zne", "rem+zne (light cone)"]
     assert [row["mitigated_fidelity"] for row in found] == [1 - 2**-53, 5e-324]
     with pytest.raises(ConflictError):  # the same place of the same job has the same id
         database.insert("em_results", wanted[0])
