@@ -24,7 +24,7 @@ from quantumai.harness.cells import Cell, canonical_text
 from quantumai.harness.plan import LEARNED_FROM, MethodWanted
 from quantumai.mitigation.methods import Method
 from quantumai.mitigation.ml_qem.features import RunEvidence, observable_features
-from quantumai.mitigation.readout import Array
+from quantumai.mitigation.readout import Array, Confusion
 from quantumai.randomness import RootSeed
 
 NO_SOURCES: Mapping[str, str] = MappingProxyType({})
@@ -117,15 +117,16 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | Meth
     """
     began = time.perf_counter()
     told = calibration_under(placed.snapshot, cell.noise_terms)
-    calibrated = device_noise(told, placed.transpiled.physical_qubits)
+    qubits = placed.transpiled.physical_qubits
+    calibrated, confusion = device_noise(told, qubits), calibrated_confusion(told, qubits)
     methods = [bench.open_method(wanted.name, wanted.parameters) for wanted in cell.methods]
     runs: tuple[TwinnedRun | str, ...]
     at_vendor = None
     if bench.at_vendors is not None and cell.backend_id in bench.at_vendors.backend_ids:
-        at_vendor = _run_at_vendor(cell, placed, methods, calibrated, bench.at_vendors)
+        at_vendor = _run_at_vendor(cell, placed, methods, calibrated, confusion, bench.at_vendors)
         runs = at_vendor.runs
     else:
-        runs = _simulated(cell, placed, methods, calibrated, bench)
+        runs = _simulated(cell, placed, methods, calibrated, confusion, bench)
     runtime_s = (time.perf_counter() - began) / len(runs)
     return tuple(
         MethodFailed(wanted, run, at_vendor)
@@ -138,7 +139,12 @@ def run_cell(cell: Cell, placed: Placed, bench: Bench) -> tuple[MethodRun | Meth
 
 
 def _simulated(
-    cell: Cell, placed: Placed, methods: Sequence[Method], calibrated: DeviceNoise, bench: Bench
+    cell: Cell,
+    placed: Placed,
+    methods: Sequence[Method],
+    calibrated: DeviceNoise,
+    confusion: Confusion,
+    bench: Bench,
 ) -> tuple[TwinnedRun, ...]:
     snapshot, qubits = placed.snapshot, placed.transpiled.physical_qubits
     return run_with_twins(
@@ -147,7 +153,7 @@ def _simulated(
         methods,
         cell.shots,
         noise=true_noise(snapshot, qubits, cell.noise_terms, cell.device_seed),
-        confusion=calibrated_confusion(calibration_under(snapshot, cell.noise_terms), qubits),
+        confusion=confusion,
         simulator=bench.open_simulator(cell.engine),
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
         calibrated=calibrated,
@@ -159,6 +165,7 @@ def _run_at_vendor(
     placed: Placed,
     methods: Sequence[Method],
     calibrated: DeviceNoise,
+    confusion: Confusion,
     vendors: AtVendors,
 ) -> VendorOutcome:
     return run_at_vendor(
@@ -168,7 +175,7 @@ def _run_at_vendor(
         cell.shots,
         access=vendors.access(cell.backend_id),
         key=f"{vendors.run_id}/{cell.cell_id}",
-        confusion=calibrated_confusion(placed.snapshot, placed.transpiled.physical_qubits),
+        confusion=confusion,
         calibrated=calibrated,
         seeds=[method_seed(cell.seed, wanted) for wanted in cell.methods],
     )

@@ -14,7 +14,7 @@ summary.json, report.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -127,23 +127,21 @@ class RunFolder:
 
     def snapshots(self) -> dict[str, CalibrationSnapshot]:
         """The calibrations by SHA-256 (hex), checked. Raises `ArtefactError`."""
-        found = {}
-        for path in sorted((self.path / "calibrations").glob("*.json")):
-            data = path.read_bytes()
-            if sha256_hex(data) != path.stem:
-                raise ArtefactError(f"calibration {path.stem[:12]} of the run is damaged")
-            found[path.stem] = CalibrationSnapshot.from_bytes(data)
-        return found
+        files = self._by_content("calibrations/*.json", "calibration")
+        return {digest: CalibrationSnapshot.from_bytes(data) for digest, data in files}
 
     def sources(self) -> dict[str, str]:
         """Texts of imported circuits by SHA-256 (hex), checked. Raises `ArtefactError`."""
-        found = {}
-        for path in sorted((self.path / "circuits").glob("*.qasm")):
+        files = self._by_content("circuits/*.qasm", "circuit")
+        return {digest: data.decode() for digest, data in files}
+
+    def _by_content(self, pattern: str, what: str) -> Iterator[tuple[str, bytes]]:
+        """SHA-256 (hex) and bytes of files that are named by it."""
+        for path in sorted(self.path.glob(pattern)):
             data = path.read_bytes()
             if sha256_hex(data) != path.stem:
-                raise ArtefactError(f"circuit {path.stem[:12]} of the run is damaged")
-            found[path.stem] = data.decode()
-        return found
+                raise ArtefactError(f"{what} {path.stem[:12]} of the run is damaged")
+            yield path.stem, data
 
     def has(self, name: str) -> bool:
         """Whether a file of the run is there; then it is whole."""

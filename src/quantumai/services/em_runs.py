@@ -144,10 +144,9 @@ def find_run(root: Path, name: str) -> RunFolder:
     try:
         if (direct / RECORD).is_file():
             return RunFolder(direct)
-        runs = sorted((root / FOLDER).glob(f"*/{RECORD}"))
-    except (OSError, ValueError):  # a name that no file can have
-        runs = []
-    found = [RunFolder(path.parent) for path in runs if path.parent.name.startswith(name)]
+    except (OSError, ValueError):
+        pass  # a name that no file can have
+    found = [run for run in _runs(root) if run.path.name.startswith(name)]
     if len(found) != 1:
         what = "no run" if not found else f"{len(found)} runs"
         raise NotFoundError(
@@ -158,9 +157,12 @@ def find_run(root: Path, name: str) -> RunFolder:
 
 def list_runs(root: Path) -> list[RunFolder]:
     """All runs of a home, oldest first."""
-    records = sorted((root / FOLDER).glob(f"*/{RECORD}"))
-    runs = [RunFolder(path.parent) for path in records]
-    return sorted(runs, key=lambda run: run.record().created_at)
+    return sorted(_runs(root), key=lambda run: run.record().created_at)
+
+
+def _runs(root: Path) -> list[RunFolder]:
+    """All runs of a home by name, whether or not their records can be read."""
+    return [RunFolder(path.parent) for path in sorted((root / FOLDER).glob(f"*/{RECORD}"))]
 
 
 def open_bench(folder: Path) -> Bench:

@@ -97,7 +97,7 @@ def test_the_exported_model_says_what_the_trained_one_says(finished: RunFolder) 
     training, test = _rows(finished, "train"), _rows(finished, "test")
     features = test.features.astype(np.float32)
     for variant in ("rf", "xgb", "mlp"):
-        trained = train(training, variant)
+        trained = train(training, variant, fitted_decay(training))
         served = open_model(finished.path / f"models/friendly-{variant}")
         residual, error = served.model.residuals(test.features)
         np.testing.assert_allclose(residual, trained.residual.predict(features), atol=2e-5)
@@ -114,7 +114,7 @@ def test_folds_are_whole_circuits_and_nothing_is_predicted_by_itself(finished: R
     noise = np.random.default_rng(1).normal(size=int(rows.circuit.max()) + 1)
     plain = fitted_decay(rows).of(rows)
     nameless = replace(rows, ideal=plain + noise[rows.circuit])
-    model: TrainedModel = train(nameless, "rf")
+    model: TrainedModel = train(nameless, "rf", fitted_decay(nameless))
     error = nameless.ideal - model.decay.of(rows) - model.out_of_fold
     assert np.mean(error**2) > 0.8 * noise[rows.circuit].var()
 
@@ -227,9 +227,10 @@ def test_controls_see_no_noisy_value(finished: RunFolder) -> None:
     changed = test.features.copy()
     for name in NOISY_FEATURES:
         changed[:, FEATURES.index(name)] = 0.123
-    same = replace(test, features=changed)
+    same, decay = replace(test, features=changed), fitted_decay(training)
     assert np.array_equal(
-        control_values("descriptors", training, test), control_values("descriptors", training, same)
+        control_values("descriptors", training, test, decay),
+        control_values("descriptors", training, same, decay),
     )
 
 
@@ -283,5 +284,5 @@ def test_too_few_circuits(finished: RunFolder) -> None:
     rows = _rows(finished, "train")
     few = replace(rows, cells=tuple(row | {"circuit_id": "one"} for row in rows.cells))
     with pytest.raises(BadInputError, match="too few to learn from"):
-        train(few, "rf")
+        train(few, "rf", fitted_decay(few))
     assert isinstance(finished.table("results/**/*.parquet"), pa.Table)

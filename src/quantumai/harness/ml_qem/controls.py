@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantumai.harness.ml_qem.decay import Decay, fitted_decay
+from quantumai.harness.ml_qem.decay import Decay
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import SEED, grown_forest
 from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
@@ -23,12 +23,15 @@ _NOISY = [FEATURES.index(name) for name in NOISY_FEATURES]
 _KINDS = [FEATURES.index(name) for name in ("weight", "weight_x", "weight_y")]
 
 
-def control_values(control: str, training: LearningRows, test: LearningRows) -> Array:
-    """Values of the test rows by one of `results.CONTROLS`, within [-1, 1]; shape (rows,)."""
+def control_values(control: str, training: LearningRows, test: LearningRows, decay: Decay) -> Array:
+    """Values of the test rows by one of `results.CONTROLS`, within [-1, 1]; shape (rows,).
+
+    `decay` is that of the training rows.
+    """
     if control == "light cone":
         values = Decay(1.0, 0.0).of(test)
     elif control == "rescaled":
-        values = fitted_decay(training).of(test)
+        values = decay.of(test)
     elif control == "recalibration":
         values = _recalibrated(training, test)
     else:

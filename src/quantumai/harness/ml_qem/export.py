@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from quantumai.canonical import canonical_json, sha256_hex
-from quantumai.harness.ml_qem.known_runs import KnownRuns, known_runs
+from quantumai.harness.ml_qem.known_runs import KnownRuns
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import TrainedModel
 from quantumai.mitigation.ml_qem.features import FEATURES, FEATURES_VERSION
@@ -21,10 +21,9 @@ _OPSET = 15
 
 
 def model_files(
-    model: TrainedModel, rows: LearningRows, noise: str, cpu_s: float
+    model: TrainedModel, rows: LearningRows, known: KnownRuns, noise: str, cpu_s: float
 ) -> dict[str, bytes]:
-    """Names and contents of a model's folder."""
-    known = known_runs(rows)
+    """Names and contents of a model's folder; `known` are the runs of its training rows."""
     graphs = {
         RESIDUAL: _onnx(model.residual, len(FEATURES)),
         ERROR: _onnx(model.error, len(FEATURES)),

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from quantumai.harness.cells import read_cells
 from quantumai.harness.ml_qem.controls import control_values
+from quantumai.harness.ml_qem.decay import fitted_decay
 from quantumai.harness.ml_qem.export import model_files
+from quantumai.harness.ml_qem.known_runs import known_runs
 from quantumai.harness.ml_qem.learned_results import control_rows, learned_rows
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.liao_forest import PlacedShapes, liao_forest_values
-from quantumai.harness.ml_qem.training import train
+from quantumai.harness.ml_qem.training import require_enough, train
 from quantumai.harness.plan import Learning, Plan
 from quantumai.harness.results import CONTROLS, LIAO_FOREST
 from quantumai.harness.run_folder import RunFolder
@@ -58,17 +60,19 @@ def _tables(
     test: LearningRows,
     shapes: PlacedShapes | None,
 ) -> Iterator[pa.Table]:
+    require_enough(training)
+    decay, known = fitted_decay(training), known_runs(training)
     for variant in learning.variants:
         folder = f"models/{noise}-{variant}"
         if not run.has(f"{folder}/{CARD}"):
             began_s = time.process_time()
-            model = train(training, variant)
+            model = train(training, variant, decay)
             cpu_s = round(time.process_time() - began_s, 3)
-            for name, data in model_files(model, training, noise, cpu_s).items():
+            for name, data in model_files(model, training, known, noise, cpu_s).items():
                 run.write(f"{folder}/{name}", data)
         yield learned_rows(test, open_model(run.path / folder))
     for control in CONTROLS if learning.controls else ():
-        values = control_values(control, training, test)
+        values = control_values(control, training, test, decay)
         yield control_rows(test, _CONTROLLED, control, values)
     if shapes is not None:
         values = liao_forest_values(training, test, shapes)

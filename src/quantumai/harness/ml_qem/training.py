@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantumai.errors import BadInputError
-from quantumai.harness.ml_qem.decay import Decay, fitted_decay
+from quantumai.harness.ml_qem.decay import Decay
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.plan import FEWEST_CIRCUITS, LEARNED_VARIANTS
 from quantumai.mitigation.readout import Array
@@ -37,22 +37,26 @@ class TrainedModel:
     out_of_fold: Array
 
 
-def train(rows: LearningRows, variant: str) -> TrainedModel:
-    """Fit a model to training rows; the same rows give the same model.
+def train(rows: LearningRows, variant: str, decay: Decay) -> TrainedModel:
+    """Fit a model to training rows and their decay; the same rows give the same model.
 
     Raises `BadInputError` for too few circuits.
     """
-    circuits = len(np.unique(rows.circuit))
-    if circuits < FEWEST_CIRCUITS:
-        raise BadInputError(
-            f"{circuits} circuits are too few to learn from", hint=f"{FEWEST_CIRCUITS} or more"
-        )
-    decay = fitted_decay(rows)
+    require_enough(rows)
     features, wanted = rows.features.astype(np.float32), rows.ideal - decay.of(rows)
     out_of_fold = _out_of_fold(variant, features, wanted, rows.circuit)
     residual = _fitted(variant, features, wanted)
     error = grown_forest(features, (wanted - out_of_fold) ** 2, trees=60, leaf=8)
     return TrainedModel(variant, decay, residual, error, out_of_fold)
+
+
+def require_enough(rows: LearningRows) -> None:
+    """Raise `BadInputError` for too few circuits to learn from."""
+    circuits = len(np.unique(rows.circuit))
+    if circuits < FEWEST_CIRCUITS:
+        raise BadInputError(
+            f"{circuits} circuits are too few to learn from", hint=f"{FEWEST_CIRCUITS} or more"
+        )
 
 
 def _out_of_fold(variant: str, features: NDArray[np.float32], wanted: Array, circuit: Any) -> Array:
