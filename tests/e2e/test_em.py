@@ -236,7 +236,7 @@ LEARNS = '"circuits":\n'
         ('{"name": "zne"}', '{"name": "magic"}', "unknown error-mitigation method 'magic'"),
         ('"engine": "channel"', '"engine": "abacus"', "unknown engine 'abacus'"),
         ("[4]", "[3]", "families have 4 to 12"),
-        ("[4]", "[4, 4]", "circuits[0].num_qubits: one is given twice"),
+        ("[4]", "[4, 4]", "circuits[0].num_qubits: 4 is given twice"),
         ("[4]", "[12]", "12 qubits do not fit on ibm.fake_nairobi, which has 7"),
         ('"count": 6', '"count": 6, "parameters": {"layers": ["x"]}', "Expected `int`"),
         ('"count": 6', '"count": 6, "first_seed": -1', "first_seed: 0 or more"),

@@ -6,6 +6,7 @@ Whatever would come out only after hours, or make a run that can never be report
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,7 +79,16 @@ def _noise_faults(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _twice(values: Mapping[str, Sequence[Any]]) -> list[str]:
-    return [f"{field}: one is given twice" for field, v in values.items() if len(set(v)) != len(v)]
+    return [
+        f"{field}: {_shown(value)} is given twice"
+        for field, given in values.items()
+        for value, count in Counter(given).items()
+        if count > 1
+    ]
+
+
+def _shown(value: Any) -> str:
+    return (value.decode() if isinstance(value, bytes) else repr(value))[:80]
 
 
 def _learning_faults(plan: Plan, learning: Learning) -> list[str]:
