@@ -49,12 +49,12 @@ PLAN = b"""
 "circuits":
   - {"variant": "liao_ising", "num_qubits": [4], "count": 40, "parameters": {"steps": [2, 3]},
      "split": "train", "noises": ["readout"]}
-  - {"variant": "liao_random", "num_qubits": [4], "count": 30, "parameters": {"layers": [3]},
-     "split": "train", "noises": ["no-readout"]}
+  - {"variant": "liao_random", "num_qubits": [4], "count": 30,
+     "parameters": {"two_qubit_depth": [4]}, "split": "train", "noises": ["no-readout"]}
   - {"variant": "liao_ising", "num_qubits": [4], "count": 12, "first_seed": 900,
      "parameters": {"steps": [2, 3]}, "noises": ["readout"]}
   - {"variant": "liao_random", "num_qubits": [4], "count": 12, "first_seed": 900,
-     "parameters": {"layers": [3]}, "noises": ["no-readout"]}
+     "parameters": {"two_qubit_depth": [4]}, "noises": ["no-readout"]}
 """
 
 

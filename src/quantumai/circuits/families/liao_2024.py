@@ -7,7 +7,7 @@ qubits; what is asked for are the four values of Z.
 
 from __future__ import annotations
 
-import math
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,20 +19,21 @@ from quantumai.errors import BadInputError
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.transpiler import PassManager
 
 NUM_QUBITS = 4
 MAX_STEPS = 40
 _FIELD, _STEP_S = 1.0, 0.5
-# (gate, angle or None, qubits): the state that every Trotter circuit starts from.
-_START = (
-    ("rz", 0.0007186381718527407, (1,)), ("rz", 2.4917901988569855, (1,)),
-    ("rz", 3.3854853863523835, (3,)), ("rx", 1.2846113715328817, (3,)), ("cx", None, (3, 0)),
-    ("rx", 4.212671608894216, (2,)), ("cx", None, (2, 3)),
-)  # fmt: skip
-_ONE_QUBIT = ("h", "x", "y", "z", "s", "sdg", "t", "tdg", "sx")
-_ONE_QUBIT_TURNS = ("rx", "ry", "rz", "p")
-_TWO_QUBIT = ("cx", "cy", "cz", "ch", "swap")
-_TWO_QUBIT_TURNS = ("crx", "cry", "crz", "cp", "rxx", "ryy", "rzz")
+# Turns about x of the two qubits that the others are entangled with: every Trotter circuit's start.
+_FIRST, _SECOND = 1.2846113715328817, 4.212671608894216
+# Placed two-qubit depth -> layers tried before placing, the last one excluded.
+_LAYERS = {0: (1, 6), 2: (1, 4), 4: (1, 4), 6: (1, 5), 8: (1, 6), 10: (5, 10), 12: (5, 12),
+           14: (5, 14), 16: (5, 13), 18: (5, 15)}  # fmt: skip
+DEPTHS = tuple(_LAYERS)
+# Qiskit's random_circuit of that year chose among 20 one- and 24 two-qubit gates, all alike.
+_TWO_QUBIT_SHARE = 24 / 44
+_MAX_TRIES = 2000
+_DIGITS = 9
 
 
 class LiaoIsing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,12 +46,13 @@ class LiaoIsing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LiaoRandom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`layers` of random one- and two-qubit gates on all qubits, as Qiskit's `random_circuit`.
+    """Qiskit's `random_circuit` in gates of a chain, of this `two_qubit_depth`: 0, 2, ... 18.
 
-    Theirs are sorted by two-qubit depth after transpilation, 0 to 18; these by layers before.
+    As theirs, drawn until the depth in such gates is the wanted one. They ask Qiskit's level 3,
+    which resynthesises pairs of qubits: the last digits of a processor would decide the angles.
     """
 
-    layers: int = 4
+    two_qubit_depth: int = 8
 
 
 def liao_ising(
@@ -59,11 +61,12 @@ def liao_ising(
     """Observables: Z of every qubit, after the change of basis."""
     from qiskit import QuantumCircuit
 
-    _check("steps", wanted.steps, num_qubits)
+    _check_size(num_qubits)
+    if not 0 <= wanted.steps <= MAX_STEPS:
+        raise BadInputError(f"steps: 0 to {MAX_STEPS}")
     coupling, basis = float(rng.uniform(0, 1)), int(rng.integers(3))
     qc = QuantumCircuit(num_qubits)
-    for name, angle, qubits in _START:
-        getattr(qc, name)(*(() if angle is None else (angle,)), *qubits)
+    _start(qc)
     for _ in range(wanted.steps):
         qc.rx(2 * _FIELD * _STEP_S, range(num_qubits))
         for first in (0, 1):
@@ -78,38 +81,78 @@ def liao_ising(
     return qc, _z(num_qubits)
 
 
+def _start(qc: QuantumCircuit) -> None:
+    """Their start, with the one CX that leaves the chain carried along it."""
+    qc.rx(_FIRST, 0)
+    qc.rx(_SECOND, 2)
+    for control, target in ((0, 1), (1, 2), (2, 3), (1, 2), (0, 1)):
+        qc.cx(control, target)
+
+
 def liao_random(
     num_qubits: int, wanted: LiaoRandom, rng: np.random.Generator
 ) -> tuple[QuantumCircuit, tuple[str, ...]]:
     """Observables: Z of every qubit."""
+    _check_size(num_qubits)
+    if wanted.two_qubit_depth not in DEPTHS:
+        raise BadInputError(f"two_qubit_depth: one of {', '.join(map(str, DEPTHS))}")
+    return _placed_random(wanted.two_qubit_depth, rng), _z(num_qubits)
+
+
+def _placed_random(two_qubit_depth: int, rng: np.random.Generator) -> QuantumCircuit:
+    from qiskit.circuit.random import random_circuit
+
+    operands = {1: 1 - _TWO_QUBIT_SHARE, 2: _TWO_QUBIT_SHARE} if two_qubit_depth else {1: 1.0}
+    for _ in range(_MAX_TRIES):
+        drawn = random_circuit(
+            NUM_QUBITS,
+            int(rng.integers(*_LAYERS[two_qubit_depth])),
+            num_operand_distribution=operands,
+            seed=int(rng.integers(2**31)),
+        )
+        # Without an angle some circuits come up twice, once to learn from and once to be tested.
+        if not any(one.operation.params for one in drawn.data):
+            continue
+        placed = _on_a_chain().run(drawn)
+        if placed.depth(lambda one: len(one.qubits) == 2) == two_qubit_depth:
+            return _rounded(placed)
+    raise AssertionError(f"no random circuit of two-qubit depth {two_qubit_depth}")
+
+
+@cache
+def _on_a_chain() -> PassManager:
+    from qiskit.transpiler import CouplingMap, PassManager, generate_preset_pass_manager
+    from qiskit.transpiler.passes import CommutativeCancellation, Optimize1qGatesDecomposition
+
+    basis = ["cx", "rz", "sx", "x"]
+    passes = generate_preset_pass_manager(
+        optimization_level=1,
+        coupling_map=CouplingMap.from_line(NUM_QUBITS),
+        basis_gates=basis,
+        seed_transpiler=0,
+    )
+    passes.post_optimization = PassManager(
+        [CommutativeCancellation(basis), Optimize1qGatesDecomposition(basis)]
+    )
+    return passes
+
+
+def _rounded(placed: QuantumCircuit) -> QuantumCircuit:
+    """The circuit without layout, its angles alike on processors that differ in the last digits."""
     from qiskit import QuantumCircuit
 
-    _check("layers", wanted.layers, num_qubits)
-    qc = QuantumCircuit(num_qubits)
-    for _ in range(wanted.layers):
-        free = [int(q) for q in rng.permutation(num_qubits)]
-        while free:
-            count = int(rng.integers(1, min(2, len(free)) + 1))
-            _append(qc, [free.pop() for _ in range(count)], rng)
-    return qc, _z(num_qubits)
-
-
-def _append(qc: QuantumCircuit, qubits: list[int], rng: np.random.Generator) -> None:
-    """A gate of this many qubits, each kind alike, with random angles."""
-    fixed, turns = (
-        (_ONE_QUBIT, _ONE_QUBIT_TURNS) if len(qubits) == 1 else (_TWO_QUBIT, _TWO_QUBIT_TURNS)
-    )
-    name = (*fixed, *turns)[int(rng.integers(len(fixed) + len(turns)))]
-    angles = (float(rng.uniform(0, 2 * math.pi)),) if name in turns else ()
-    getattr(qc, name)(*angles, *qubits)
+    qc = QuantumCircuit(NUM_QUBITS, global_phase=0)
+    for one in placed.data:
+        qubits = [placed.find_bit(qubit).index for qubit in one.qubits]
+        angles = [round(float(angle), _DIGITS) for angle in one.operation.params]
+        getattr(qc, one.operation.name)(*angles, *qubits)
+    return qc
 
 
 def _z(num_qubits: int) -> tuple[str, ...]:
     return tuple(pauli(num_qubits, "Z", (q,)) for q in range(num_qubits))
 
 
-def _check(name: str, steps: int, num_qubits: int) -> None:
+def _check_size(num_qubits: int) -> None:
     if num_qubits != NUM_QUBITS:
         raise BadInputError(f"the paper's circuits have {NUM_QUBITS} qubits, not {num_qubits}")
-    if not 0 <= steps <= MAX_STEPS:
-        raise BadInputError(f"{name}: 0 to {MAX_STEPS}")

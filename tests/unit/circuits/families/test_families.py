@@ -24,6 +24,10 @@ from quantumai.errors import BadInputError
 pytestmark = pytest.mark.slow
 
 SIZES = {"h2": 4, "lih": 6, "h4": 8, "liao_random": 4, "liao_ising": 4}
+CHANGED = {
+    **{name: {"steps": 2} for name in (*MOLECULES, "liao_ising")},
+    "liao_random": {"two_qubit_depth": 6},
+}
 
 
 def _ideal(variant: str, num_qubits: int, parameters: dict[str, Any], seed: int = 0) -> Any:
@@ -57,7 +61,7 @@ def test_a_circuit_is_what_its_name_says_in_any_process(variant: str) -> None:
 @pytest.mark.parametrize("variant", sorted(set(VARIANTS) - {"tfim", "heisenberg"}))
 def test_seeds_and_parameters_make_other_circuits(variant: str) -> None:
     size = SIZES.get(variant, 6)
-    changed = {"steps": 2} if variant in (*MOLECULES, "liao_ising") else {"layers": 3}
+    changed = CHANGED.get(variant, {"layers": 3})
     made = [benchmark_circuit(variant, size, {}, seed) for seed in range(4)]
     made.append(benchmark_circuit(variant, size, changed, 0))
     assert len({each.circuit_id for each in made}) == 5

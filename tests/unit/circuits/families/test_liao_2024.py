@@ -6,16 +6,21 @@ from functools import reduce
 
 import numpy as np
 import pytest
+import qiskit.circuit.random
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 from scipy.linalg import expm
 
+from quantumai.backends.ibm_fake import read_snapshot
 from quantumai.circuits.families.family import benchmark_circuit
 from quantumai.circuits.ideal import ideal_values
 from quantumai.errors import BadInputError
+from quantumai.execution.transpile import Transpiler
 from quantumai.randomness import RootSeed
 
 pytestmark = pytest.mark.slow
 
+LIMA = read_snapshot("lima")
 Matrix = NDArray[np.complex128]
 PAULI = {
     "I": np.eye(2),
@@ -66,6 +71,16 @@ def test_a_step_is_the_field_and_then_the_couplings(seed: int) -> None:
     np.testing.assert_allclose(ideal_values(made.circuit, made.observables), expected, atol=1e-9)
 
 
+def test_a_step_costs_six_gates_on_the_papers_device() -> None:
+    """Start and chain lie on neighbours, so nothing is swapped."""
+    placed = [
+        Transpiler(benchmark_circuit("liao_ising", 4, {"steps": steps}, 0).circuit).transpile(LIMA)
+        for steps in (0, 1, 20)
+    ]
+    start, one, twenty = (each.circuit.two_qubit_gate_count for each in placed)
+    assert (start, one, twenty) == (5, 5 + 6, 5 + 6 * 20)
+
+
 def test_all_three_bases_and_all_couplings_are_drawn() -> None:
     found = [drawn(5, seed) for seed in range(300)]
     couplings = np.array([coupling for coupling, _ in found])
@@ -74,18 +89,51 @@ def test_all_three_bases_and_all_couplings_are_drawn() -> None:
     assert couplings.std() == pytest.approx(1 / np.sqrt(12), abs=0.04)
 
 
-def test_random_circuits_fill_every_layer() -> None:
-    """In each layer every qubit has one gate, of one qubit or of two; both kinds occur."""
-    sizes = set()
-    for seed in range(30):
-        qc = benchmark_circuit("liao_random", 4, {"layers": 5}, seed).circuit.quantum
-        touched = [0] * 4
-        for one in qc.data:
-            sizes.add(len(one.qubits))
-            for qubit in one.qubits:
-                touched[qc.find_bit(qubit).index] += 1
-        assert touched == [5] * 4
-    assert sizes == {1, 2}
+@pytest.mark.parametrize("depth", range(0, 19, 2))
+def test_random_circuits_have_the_depth_in_two_qubit_gates_on_the_papers_device(depth: int) -> None:
+    for seed in range(6):
+        made = benchmark_circuit("liao_random", 4, {"two_qubit_depth": depth}, seed)
+        placed = Transpiler(made.circuit).transpile(LIMA).circuit
+        assert longest_chain([gate.qubits for gate in placed.gates]) == depth
+        assert {gate.name for gate in placed.gates} <= {"cx", "rz", "sx", "x"}
+
+
+def longest_chain(operands: list[tuple[int, ...]]) -> int:
+    """The most two-qubit gates that follow on one another."""
+    longest = [0] * 4
+    for qubits in operands:
+        if len(qubits) == 2:
+            longest[qubits[0]] = longest[qubits[1]] = 1 + max(longest[q] for q in qubits)
+    return max(longest)
+
+
+def test_random_circuits_do_not_depend_on_the_last_digits_of_a_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Angles off by what processors and C libraries differ in give the same circuits."""
+    wanted = [(depth, seed) for depth in range(0, 19, 2) for seed in range(3)]
+
+    def ids() -> list[str]:
+        made = [benchmark_circuit("liao_random", 4, {"two_qubit_depth": d}, s) for d, s in wanted]
+        return [one.circuit_id for one in made]
+
+    here, noise, theirs = ids(), np.random.default_rng(1), qiskit.circuit.random.random_circuit
+
+    def shaken(*given: object, **named: object) -> QuantumCircuit:
+        drawn, moved = theirs(*given, **named), QuantumCircuit(4)
+        for one in drawn.data:
+            gate = one.operation.to_mutable()
+            gate.params = [float(angle) + noise.uniform(-1e-14, 1e-14) for angle in gate.params]
+            moved.append(gate, [drawn.find_bit(qubit).index for qubit in one.qubits])
+        return moved
+
+    monkeypatch.setattr(qiskit.circuit.random, "random_circuit", shaken)
+    assert ids() == here
+
+
+def test_random_circuits_have_depths_of_the_paper_only() -> None:
+    with pytest.raises(BadInputError, match="two_qubit_depth: one of 0, 2, 4"):
+        benchmark_circuit("liao_random", 4, {"two_qubit_depth": 3}, 0)
 
 
 @pytest.mark.parametrize("variant", ["liao_ising", "liao_random"])
