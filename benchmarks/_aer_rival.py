@@ -24,16 +24,18 @@ from quantumai.backends.physical_circuit import PhysicalCircuit
 Array = NDArray[np.float64]
 
 PLAIN = "as Aer's own error constructors give it"
+QUICKEST = "one superoperator per error"
 CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
     PLAIN: {},
-    "one superoperator per error": {},
+    QUICKEST: {},
     "one superoperator per error, no fusion": {"fusion_enable": False},
     "one superoperator per error, fusion from 1 qubit": {"fusion_threshold": 1},
 }
 """Ways to run Aer's density-matrix method; the quickest on a circuit is the rival there.
 
-Aer takes twice as long with errors as its constructors give them, lists of many small circuits. Its
-statevector method, one trajectory a shot, took 50 times longer and more; it is not tried again.
+Aer takes up to twice as long with errors as its constructors give them, lists of many small
+circuits. Its statevector method, one trajectory a shot, took 50 times longer and more at 8 qubits,
+20 times longer at 10; it is not tried again. `QUICKEST` is so, or nearly, from 4 to 12 qubits.
 """
 
 

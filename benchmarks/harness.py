@@ -1,11 +1,12 @@
 """Method-runs per CPU-second: the harness on one and two workers, beside mitiq and Aer, by size.
 
-One plan for all: TFIM circuits on one device, friendly noise, linear ZNE with factors 1, 2, 3. The
+One plan for all: TFIM chains, where our simulator drops qubits early, and QAOA on 3-regular graphs,
+where it can drop few; one device, friendly noise, linear ZNE with factors 1, 2, 3. The
 harness does more for each row than its rivals: it builds, transpiles, computes ideal values, draws
 an equal-shot twin, assesses, and writes Parquet. The rivals are given placed circuits: mitiq's
 batched executor with grouped observables (fold, one batched Aer run, extrapolate), and one batched
 Aer run of our own folded circuits alone. At 12 qubits one circuit takes a rival most
-of a minute, so there is one, once; the harness runs four.
+of a minute or more, so there is one in each repeat; the harness runs four.
 
 Efficiency is method-runs per CPU-second with two workers over those with one; starting a worker
 costs its imports, so it grows with the plan.
@@ -44,9 +45,9 @@ DEVICE, BACKEND = "guadalupe", "ibm.fake_guadalupe"
 FACTORS = (1.0, 2.0, 3.0)
 SHOTS = 4000
 SIZES = (4, 6, 8, 10, 12)
-WIDE, WIDE_CIRCUITS, WIDE_RIVAL_CIRCUITS, WIDE_REPEATS = 12, 4, 1, 1
+CURVES = {"tfim": SIZES, "qaoa": (8, 10, 12)}
+WIDE, WIDE_CIRCUITS, WIDE_RIVAL_CIRCUITS = 12, 4, 1
 RIVAL_CIRCUITS = 4
-ZNE = b'[{"name": "zne"}]'
 FEWEST_EFFICIENCY = 0.85
 
 
@@ -59,15 +60,20 @@ def main() -> None:
     parser.add_argument("--workers-only", action="store_true", help="leave the curve out")
     wanted = parser.parse_args()
     warnings.simplefilter("ignore")
-    sizes = () if wanted.workers_only else SIZES
-    curve = [_size(size, wanted.circuits, wanted.repeats) for size in sizes]
+    curve = [
+        _size(variant, size, wanted.circuits, wanted.repeats)
+        for variant, sizes in CURVES.items()
+        for size in sizes
+        if not wanted.workers_only
+    ]
     workers = _workers(wanted.repeats)
     if wanted.json:
         print_json({"curve": curve, "workers": workers})
         return
-    headers = ("qubits", "harness runs/CPU-s", "mitiq", "Aer", "over mitiq", "over Aer")
+    headers = ("circuits", "qubits", "harness runs/CPU-s", "mitiq", "Aer", "over mitiq", "over Aer")
     rows = [
         (
+            one["variant"],
             one["qubits"],
             one["harness"]["median"],
             one["mitiq"]["median"],
@@ -87,19 +93,19 @@ def main() -> None:
     print_environment()
 
 
-def _size(num_qubits: int, circuits: int, repeats: int) -> dict[str, Any]:
+def _size(variant: str, num_qubits: int, circuits: int, repeats: int) -> dict[str, Any]:
     rival_circuits = min(circuits, RIVAL_CIRCUITS)
     if num_qubits >= WIDE:
         circuits, rival_circuits = min(circuits, WIDE_CIRCUITS), WIDE_RIVAL_CIRCUITS
-        repeats = WIDE_REPEATS
-    plan = _plan(ZNE, num_qubits, circuits)
+    plan = _plan(variant, num_qubits, circuits)
     ours, mitiq, aer = [], [], []
     for repeat in range(repeats):
         ours.append(circuits / _clocked(partial(_harness, plan, 1)))
-        made = [_rivals(num_qubits, number, repeat) for number in range(rival_circuits)]
+        made = [_rivals(variant, num_qubits, number, repeat) for number in range(rival_circuits)]
         mitiq.append(rival_circuits / sum(one[0] for one in made))
         aer.append(rival_circuits / sum(one[1] for one in made))
     return {
+        "variant": variant,
         "qubits": num_qubits,
         "circuits": circuits,
         "rival_circuits": rival_circuits,
@@ -134,23 +140,39 @@ def _rate(plan: Plan, workers: int) -> float:
     return rows / seconds
 
 
-def _plan(methods: bytes, num_qubits: int, circuits: int) -> Plan:
-    fields = [round(0.5 + 0.07 * number, 2) for number in range(circuits)]
-    text = f"""
-"schema_version": 1
-"name": "curve"
-"seed": "curve"
-"shots": [{SHOTS}]
-"tolerance": 0.05
-"engine": "channel"
-"backends": ["{BACKEND}"]
-"noises": {{"friendly": {{}}}}
-"methods": {methods.decode()}
-"circuits":
-  - {{"variant": "tfim", "num_qubits": [{num_qubits}], "count": 1,
-     "parameters": {{"steps": [4], "field": {fields}}}}}
-"""
-    return parse_plan(text.encode(), "the plan")
+def _plan(variant: str, num_qubits: int, circuits: int) -> Plan:
+    groups = []
+    for number in range(circuits):
+        parameters, seed = _asked(variant, number)
+        groups.append(
+            {
+                "variant": variant,
+                "num_qubits": [num_qubits],
+                "count": 1,
+                "first_seed": seed,
+                "parameters": {name: [value] for name, value in parameters.items()},
+            }
+        )
+    plan = {
+        "schema_version": 1,
+        "name": "curve",
+        "seed": "curve",
+        "shots": [SHOTS],
+        "tolerance": 0.05,
+        "engine": "channel",
+        "backends": [BACKEND],
+        "noises": {"friendly": {}},
+        "methods": [{"name": "zne"}],
+        "circuits": groups,
+    }
+    return parse_plan(msgspec.json.encode(plan), "the plan")
+
+
+def _asked(variant: str, number: int) -> tuple[dict[str, Any], int]:
+    """Parameters and seed of a circuit; the seed of a chain changes nothing."""
+    if variant == "tfim":
+        return {"steps": 4, "field": round(0.5 + 0.07 * number, 2)}, 0
+    return {}, number
 
 
 def _harness(plan: Plan, workers: int, cells: int | None = None) -> int:
@@ -180,17 +202,18 @@ def _harness(plan: Plan, workers: int, cells: int | None = None) -> int:
         return int(run.table("results/**/*.parquet").num_rows)
 
 
-def _rivals(num_qubits: int, number: int, seed: int) -> tuple[float, float]:
-    """CPU-seconds of one ZNE estimate of all Z and ZZ values: mitiq's way, and Aer alone."""
+def _rivals(variant: str, num_qubits: int, number: int, seed: int) -> tuple[float, float]:
+    """CPU-seconds of one ZNE estimate of all observables: mitiq's way, and Aer alone."""
     # Not above: worker processes import this module again, and would pay for the rivals.
     import _mitiq_rival as mitiq_rival
-    from _aer_rival import PLAIN, backend, folded_circuit, run_shares
+    from _aer_rival import QUICKEST, backend, folded_circuit, run_shares
 
     snapshot = read_snapshot(DEVICE)
-    made = benchmark_circuit("tfim", num_qubits, {"field": 0.5 + 0.07 * number, "steps": 4}, 0)
+    parameters, circuit_seed = _asked(variant, number)
+    made = benchmark_circuit(variant, num_qubits, parameters, circuit_seed)
     placed = Transpiler(made.circuit).transpile(snapshot)
     noise = device_noise(snapshot, placed.physical_qubits)
-    simulator = backend(placed.circuit, noise, PLAIN)
+    simulator = backend(placed.circuit, noise, QUICKEST)
     paulis = [placed.place(pauli) for pauli in made.observables]
     weights = np.stack([outcome_weights(pauli, None) for pauli in paulis], axis=1)
     quantum = load_circuit(placed.circuit.to_qasm()).quantum

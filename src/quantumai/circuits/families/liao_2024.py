@@ -32,7 +32,6 @@ _LAYERS = {0: (1, 6), 2: (1, 4), 4: (1, 4), 6: (1, 5), 8: (1, 6), 10: (5, 10), 1
 DEPTHS = tuple(_LAYERS)
 # Qiskit's random_circuit of that year chose among 20 one- and 24 two-qubit gates, all alike.
 _TWO_QUBIT_SHARE = 24 / 44
-_MAX_TRIES = 2000
 _DIGITS = 9
 
 
@@ -103,7 +102,7 @@ def _placed_random(two_qubit_depth: int, rng: np.random.Generator) -> QuantumCir
     from qiskit.circuit.random import random_circuit
 
     operands = {1: 1 - _TWO_QUBIT_SHARE, 2: _TWO_QUBIT_SHARE} if two_qubit_depth else {1: 1.0}
-    for _ in range(_MAX_TRIES):
+    while True:
         drawn = random_circuit(
             NUM_QUBITS,
             int(rng.integers(*_LAYERS[two_qubit_depth])),
@@ -116,7 +115,6 @@ def _placed_random(two_qubit_depth: int, rng: np.random.Generator) -> QuantumCir
         placed = _on_a_chain().run(drawn)
         if placed.depth(lambda one: len(one.qubits) == 2) == two_qubit_depth:
             return _rounded(placed)
-    raise AssertionError(f"no random circuit of two-qubit depth {two_qubit_depth}")
 
 
 @cache
@@ -141,7 +139,7 @@ def _rounded(placed: QuantumCircuit) -> QuantumCircuit:
     """The circuit without layout, its angles alike on processors that differ in the last digits."""
     from qiskit import QuantumCircuit
 
-    qc = QuantumCircuit(NUM_QUBITS, global_phase=0)
+    qc = QuantumCircuit(NUM_QUBITS)
     for one in placed.data:
         qubits = [placed.find_bit(qubit).index for qubit in one.qubits]
         angles = [round(float(angle), _DIGITS) for angle in one.operation.params]
