@@ -20,6 +20,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from quantumai.services.em_runs import go_on, read_plan, start_run, summarise_run
 from quantumai.services.wiring import open_home
 
@@ -31,6 +34,7 @@ RIVALS = {
     "zne": "best ZNE in hindsight",
     "rem+zne": "best REM+ZNE in hindsight",
     "rescaled": "fitted baseline",
+    "light cone": "baseline as calibrated",
 }
 
 
@@ -60,9 +64,10 @@ def _measured(home: Path, plan: str, workers: int) -> dict[str, Any]:
     summary = summarise_run(run)
     counts = summary["counts"]
     cells = run.table("cells.parquet")
-    places = set(zip(*(cells.column(n).to_pylist() for n in _PLACE), strict=True))
+    places = {split: _places(cells, split) for split in ("train", "test")}
     print(
-        f"== {plan}: {len(places)} circuit x backend cells, {counts['rows']} measured rows, "
+        f"== {plan}: circuits x backends: {places['test']} measured by all methods, "
+        f"{places['train']} to learn from; {counts['rows']} measured rows, "
         f"{time.perf_counter() - began:.0f} s on {workers} workers"
     )
     tables = [_table(block) for block in summary["blocks"] if block["family"] in SHOWN]
@@ -70,10 +75,14 @@ def _measured(home: Path, plan: str, workers: int) -> dict[str, Any]:
     for table in tables:
         _show(table, ratios)
     shown = {"tables": tables, "ratios": ratios}
-    return {"circuit_backend_cells": len(places), "counts": counts, **shown}
+    return {"circuit_backend_cells": places, "counts": counts, **shown}
 
 
-_PLACE = ("variant", "num_qubits", "parameters", "circuit_seed", "backend_id")
+def _places(cells: pa.Table, split: str) -> int:
+    """Pairs of a circuit and a backend; both noises of a pair are one."""
+    chosen = cells.filter(pc.equal(cells.column("split"), split))
+    place = ("variant", "num_qubits", "parameters", "circuit_seed", "backend_id")
+    return len(set(zip(*(chosen.column(name).to_pylist() for name in place), strict=True)))
 
 
 def _table(block: dict[str, Any]) -> dict[str, Any]:

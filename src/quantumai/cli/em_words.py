@@ -43,9 +43,9 @@ DEFINITIONS = {
     "strongest": """Chosen in hindsight: of its kind the one with the least error on these very
         cells, in every resample anew. So is the learned method.""",
     "controls": """A learned method without any noisy value (descriptors), with the noisy values of
-        other circuits (shuffled), a straight line through the noisy value (recalibration), the REM
-        value over the signal that the calibration's light cone leaves (light cone), and the same
-        with a decay of two numbers that are fitted to the training runs (rescaled).""",
+        other observables (shuffled), a straight line through the noisy value (recalibration), the
+        REM value over the signal that the calibration's light cone leaves (light cone), and the
+        same with a decay of four numbers that are fitted to the training runs (rescaled).""",
     "brackets": """95 % intervals from 2000 bootstrap resamples of whole circuits, the same for all
         methods; [-] where there are fewer than 10 circuits.""",
 }

@@ -1,7 +1,7 @@
 """Tables of learned methods, each with its controls and its strongest rivals.
 
 A learned method may win without having learned to mitigate. What it gains without any noisy value
-("descriptors"), with the noisy values of other circuits ("shuffled"), from a straight line through
+("descriptors"), with those of other observables ("shuffled"), from a straight line through
 the noisy value ("recalibration") and from the physics it starts from ("light cone", "rescaled") is
 beside it. Its rivals are the best of their kind in
 hindsight: chosen by their errors on these very cells, in every resample anew.

@@ -28,8 +28,6 @@ PUBLISHED: Mapping[tuple[str, str, str], Mapping[str, float]] = {
         "raw": 0.166,
         "zne": 0.118,
         "rf": 0.0766,
-        "mlp": 0.0835,
-        "gnn": 0.116,
     },
     ("trotter", "no-readout", ""): {"raw": 0.151, "zne": 0.105, "rf": 0.037},
     ("trotter", "readout", ""): {"raw": 0.199, "zne": 0.157, "rf": 0.039},
@@ -59,8 +57,6 @@ def liao_rows(measured: Sequence[tuple[Block, Figures]]) -> list[dict[str, Any]]
 def _row(block: Block, found: Figures, published: Mapping[str, float]) -> dict[str, Any]:
     labels = [arm.label for arm in block.arms]
     learned = [i for i, arm in enumerate(block.arms) if arm.variant and not arm.control]
-    forest = next(i for i, arm in enumerate(block.arms) if arm.control == LIAO_FOREST)
-    zne = [i for i, arm in enumerate(block.arms) if arm.name in ("zne", "richardson")]
     ours = next((i for i in learned if block.arms[i].variant == OURS), learned[0])
 
     def l2(values: Array) -> Estimate:
@@ -69,7 +65,15 @@ def _row(block: Block, found: Figures, published: Mapping[str, float]) -> dict[s
     def of(label: str) -> Estimate | None:
         return l2(found.error[:, labels.index(label)]) if label in labels else None
 
-    def over(arm: int) -> Estimate:
+    def best_of(*names: str) -> Estimate | None:
+        chosen = [i for i, arm in enumerate(block.arms) if arm.name in names]
+        return l2(found.error[:, chosen].min(axis=1)) if chosen else None
+
+    def over(label: str) -> Estimate | None:
+        """The error of an arm over ours."""
+        if label not in labels:
+            return None
+        arm = labels.index(label)
         return estimate(ratio(found.error[:, arm], found.error[:, ours]), block.circuit_count)
 
     return {
@@ -80,11 +84,15 @@ def _row(block: Block, found: Figures, published: Mapping[str, float]) -> dict[s
         "published": dict(published),
         "raw": of("none"),
         "their_zne": of(THEIR_ZNE),
-        "best_zne": l2(found.error[:, zne].min(axis=1)) if zne else None,
-        "their_forest": l2(found.error[:, forest]),
+        "rem": of("rem"),
+        "best_zne": best_of("zne", "richardson"),
+        "best_rem_zne": best_of("rem+zne"),
+        "recalibration": of("recalibration"),
+        "their_forest": of(LIAO_FOREST),
         "learned": {labels[i]: l2(found.error[:, i]) for i in learned},
         "ours": labels[ours],
         "fallback_rate": float(block.fallback[:, ours].mean()),
-        "forest_over_ours": over(forest),
-        "raw_over_ours": over(labels.index("none")) if "none" in labels else None,
+        "forest_over_ours": over(LIAO_FOREST),
+        "raw_over_ours": over("none"),
+        "descriptors_over_ours": over("descriptors"),
     }

@@ -69,9 +69,14 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """Name and parameters in words; a learned method's model is left out."""
+        """Name and parameters in words; a learned method's model is left out, a control its name.
+
+        Some controls are no model, and none is a method to choose.
+        """
+        if self.control:
+            return self.control
         if self.name == LEARNED:
-            words = [self.variant, f"({self.control})" if self.control else ""]
+            words = [self.variant]
         else:
             options = sorted(self.options.items(), key=lambda one: one[0] != "extrapolation")
             words = [_words(name, value) for name, value in options]

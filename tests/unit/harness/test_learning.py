@@ -21,7 +21,7 @@ from quantumai.execution.run import calibrated_confusion, run_method
 from quantumai.harness.cells import read_cells
 from quantumai.harness.estimation import method_seed, place
 from quantumai.harness.ml_qem.controls import control_values
-from quantumai.harness.ml_qem.decay import fitted_decay
+from quantumai.harness.ml_qem.decay import decayed, fitted_decay
 from quantumai.harness.ml_qem.learning import learn
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.training import TrainedModel, train
@@ -112,10 +112,10 @@ def test_folds_are_whole_circuits_and_nothing_is_predicted_by_itself(finished: R
     """A target that is only a name of the circuit cannot be learned from other circuits."""
     rows = _rows(finished, "train")
     noise = np.random.default_rng(1).normal(size=int(rows.circuit.max()) + 1)
-    plain = fitted_decay(rows).of(rows)
+    plain = decayed(rows, fitted_decay(rows))
     nameless = replace(rows, ideal=plain + noise[rows.circuit])
     model: TrainedModel = train(nameless, "rf", fitted_decay(nameless))
-    error = nameless.ideal - model.decay.of(rows) - model.out_of_fold
+    error = nameless.ideal - decayed(rows, model.decay) - model.out_of_fold
     assert np.mean(error**2) > 0.8 * noise[rows.circuit].var()
 
 
@@ -161,8 +161,12 @@ def test_what_is_unlike_the_training_runs_is_left_to_physics(finished: RunFolder
     card = open_model(finished.path / "models/friendly-rf").card
     for row in strange:
         found, plain = features[row["cell_id"]], rem[row["cell_id"]]
-        decay = -found[:, FEATURES.index("log_signal")]
-        factor = np.exp(card.decay_exponent * decay - 1.5 * (card.decay_spread * decay) ** 2)
+        gates, relaxation, zz = (
+            -found[:, FEATURES.index(f"log_signal{kind}")] for kind in ("", "_idle", "_zz")
+        )
+        decay = card.decay
+        lost = decay.gates * gates + decay.relaxation * relaxation + decay.zz * zz
+        factor = np.exp(lost - 1.5 * (decay.spread * lost) ** 2)
         by_hand = np.clip(np.array(plain["mitigated"]) * factor, -1, 1)
         np.testing.assert_allclose(row["mitigated"], by_hand, atol=1e-12)
         errors = np.array(plain["mitigated_std_errs"]) * factor

@@ -8,12 +8,11 @@ qubits; what is asked for are the four values of Z.
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from quantumai.circuits.families.paulis import pauli
+from quantumai.circuits.families.paulis import chain, pauli
 from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def liao_ising(
     for _ in range(wanted.steps):
         qc.rx(2 * _FIELD * _STEP_S, range(num_qubits))
         for first in (0, 1):
-            for a, b in list(pairwise(range(num_qubits)))[first::2]:
+            for a, b in chain(num_qubits)[first::2]:
                 qc.cx(a, b)
                 qc.rz(-2 * coupling * _STEP_S, b)
                 qc.cx(a, b)

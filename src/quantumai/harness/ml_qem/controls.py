@@ -4,7 +4,7 @@
 observables, so that only their distribution is left. "recalibration": a straight line from the REM
 value to the ideal one, by letters of the observable. The first two predict the value itself, as a
 residual would hold the noisy value. Where one of these three is as good, nothing was mitigated.
-"rescaled": the baseline itself, with its two fitted numbers. Where it is as good, the models add
+"rescaled": the baseline itself, with its four fitted numbers. Where it is as good, the models add
 nothing. "light cone": the REM value over the signal as the calibration has it, nothing fitted.
 """
 
@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantumai.harness.ml_qem.decay import Decay
+from quantumai.harness.ml_qem.decay import decayed
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import SEED, grown_forest
+from quantumai.mitigation.ml_qem.baseline import AS_CALIBRATED, Decay
 from quantumai.mitigation.ml_qem.features import FEATURES, NOISY_FEATURES
 from quantumai.mitigation.readout import Array
 
@@ -29,9 +30,9 @@ def control_values(control: str, training: LearningRows, test: LearningRows, dec
     `decay` is that of the training rows.
     """
     if control == "light cone":
-        values = Decay(1.0, 0.0).of(test)
+        values = decayed(test, AS_CALIBRATED)
     elif control == "rescaled":
-        values = decay.of(test)
+        values = decayed(test, decay)
     elif control == "recalibration":
         values = _recalibrated(training, test)
     else:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from quantumai.canonical import canonical_json, sha256_hex
+from quantumai.harness.ml_qem.decay import decayed
 from quantumai.harness.ml_qem.known_runs import KnownRuns
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.ml_qem.training import TrainedModel
@@ -63,8 +64,7 @@ def model_card(
         backends=_told(rows, "backend_id"),
         calibration_ids=_told(rows, "calibration_id"),
         metrics=_metrics(model, rows),
-        decay_exponent=model.decay.exponent,
-        decay_spread=model.decay.spread,
+        decay=model.decay,
         largest_distance=known.largest_distance,
         fallback=FALLBACK,
         training_cpu_s=cpu_s,
@@ -78,7 +78,7 @@ def _metrics(model: TrainedModel, rows: LearningRows) -> dict[str, dict[str, flo
     """RMSE over rows by family, out of fold."""
     family = np.array([row["family"] for row in rows.cells])[rows.cell]
     raw = rows.features[:, FEATURES.index("raw")]
-    plain = model.decay.of(rows)
+    plain = decayed(rows, model.decay)
     values = np.clip(plain + model.out_of_fold, -1, 1)
     estimates = {"raw": raw, "rem": rows.rem, FALLBACK: plain, "ml-qem": values}
     found = {}

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantumai.errors import BadInputError
-from quantumai.harness.ml_qem.decay import Decay
+from quantumai.harness.ml_qem.decay import decayed
 from quantumai.harness.ml_qem.learning_rows import LearningRows
 from quantumai.harness.plan import FEWEST_CIRCUITS, LEARNED_VARIANTS
+from quantumai.mitigation.ml_qem.baseline import Decay
 from quantumai.mitigation.readout import Array
 
 FOLDS = 4
@@ -43,7 +44,7 @@ def train(rows: LearningRows, variant: str, decay: Decay) -> TrainedModel:
     Raises `BadInputError` for too few circuits.
     """
     require_enough(rows)
-    features, wanted = rows.features.astype(np.float32), rows.ideal - decay.of(rows)
+    features, wanted = rows.features.astype(np.float32), rows.ideal - decayed(rows, decay)
     out_of_fold = _out_of_fold(variant, features, wanted, rows.circuit)
     residual = _fitted(variant, features, wanted)
     error = grown_forest(features, (wanted - out_of_fold) ** 2, trees=60, leaf=8)

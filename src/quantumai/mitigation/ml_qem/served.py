@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quantumai.errors import ArtefactError
 from quantumai.mitigation.methods import Estimate
-from quantumai.mitigation.ml_qem.baseline import baseline
+from quantumai.mitigation.ml_qem.baseline import Decay, baseline
 from quantumai.mitigation.ml_qem.features import (
     FEATURES,
     FEATURES_VERSION,
@@ -26,7 +26,7 @@ from quantumai.mitigation.ml_qem.features import (
 from quantumai.mitigation.ml_qem.novelty import run_descriptors
 from quantumai.mitigation.readout import Array
 
-CARD_VERSION = 2
+CARD_VERSION = 3
 FALLBACK = "rescaled rem"
 """The baseline by name: REM divided by the signal that the calibration's light cone leaves."""
 WITHOUT_EVIDENCE = "rem"
@@ -37,10 +37,9 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     The three SHA-256 are of its ONNX files. A run is out of distribution where its distance from
     the nearest training run exceeds `largest_distance`, the largest that a training run has from
-    those of other circuits; both are distances of standardised `run_descriptors`. The baseline has
-    `decay_exponent` and `decay_spread`, fitted to the training runs. `metrics` are by
-    family: RMSE over observables of raw, REM, baseline and this model, out of fold but for the
-    baseline's two numbers.
+    those of other circuits; both are distances of standardised `run_descriptors`. The
+    baseline's `decay` is fitted to the training runs. `metrics` are by family: RMSE over
+    observables of raw, REM, baseline and this model, out of fold but for the decay.
     """
 
     schema_version: int
@@ -59,8 +58,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     backends: tuple[str, ...]
     calibration_ids: tuple[str, ...]
     metrics: dict[str, dict[str, float]]
-    decay_exponent: float
-    decay_spread: float
+    decay: Decay
     largest_distance: float
     fallback: str
     training_cpu_s: float
@@ -135,7 +133,7 @@ def learned_values(
 
     The standard error of a baseline counts shot noise alone, that of the model all of its error.
     """
-    plain, shot_noise = baseline(features, card.decay_exponent, card.decay_spread)
+    plain, shot_noise = baseline(features, card.decay)
     residual, squared_error = model.residuals(features)
     distances = model.distances(run_descriptors(features, run))
     strange = ~(distances <= card.largest_distance)[run]  # not a number is strange too
