@@ -174,9 +174,9 @@ def test_a_changed_file_of_a_sealed_run_is_not_reported(
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        ("plan.yaml", "was changed after the run began"),
-        ("cells.parquet", "was changed after the run began"),
-        ("calibrations/*.json", "of the run is damaged"),
+        ("plan.yaml", "is not as it was sealed"),
+        ("cells.parquet", "is not as it was sealed"),
+        ("calibrations/*.json", "is not as it was sealed"),
         ("run.json", "is damaged"),
     ],
 )

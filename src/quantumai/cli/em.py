@@ -11,7 +11,7 @@ from quantumai.bounded_reading import shown_path
 from quantumai.cli.options import AsJson, group
 from quantumai.cli.output_file import require_writable, write_file
 from quantumai.cli.terminal import note, show, show_json, table
-from quantumai.errors import ArtefactError, BadInputError
+from quantumai.errors import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,7 @@ def run(
         find_run,
         go_on,
         read_plan,
+        require_as_sealed,
         seal_run,
         start_run,
     )
@@ -61,6 +62,7 @@ def run(
     CryptoMode.parse(crypto_mode)
     if resume:
         begun = find_run(home_root(), resume)
+        require_as_sealed(home_root(), begun)
     else:
         loaded = read_plan(plan)  # what is wrong with it leaves no home behind
         with open_home() as home:
@@ -97,21 +99,14 @@ def report(
     """
     _require_arrow()
     from quantumai.cli.em_page import em_page
-    from quantumai.services.em_runs import changed_files, find_run, summarise_run
+    from quantumai.services.em_runs import find_run, require_as_sealed, summarise_run
     from quantumai.services.wiring import home_root
 
     found = find_run(home_root(), run)
     target = out or found.path / "report.html"
     _require_no_file_of(found, target)
     require_writable(target, "the report")
-    changed = changed_files(home_root(), found)
-    if changed:
-        raise ArtefactError(
-            f"{changed[0]} of run {found.path.name} is not as it was sealed"
-            + (f", nor are {len(changed) - 1} other files" if len(changed) > 1 else ""),
-            hint="restore the run's folder; nothing was reported",
-        )
-    if changed is None:
+    if not require_as_sealed(home_root(), found):
         note("the run is not sealed in this home: its files were compared with nothing")
     summary = summarise_run(found)
     title = f"Error mitigation: {found.record().plan_name}"

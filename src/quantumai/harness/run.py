@@ -33,7 +33,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """A slice of the cells, all of one backend, and the names of what comes of it."""
 
     first: int
@@ -53,8 +53,8 @@ def carry_out(
     """Run every batch that is not there yet. `open_bench` is called in each worker."""
     cells = run.cells()
     record = run.record()
-    batches = list(_batches(record, cells))
-    todo = [batch for batch in batches if not run.has(batch.results)]
+    batches = batches_of(record, cells)
+    todo = [b for b in batches if not (run.has(b.results) and run.has(b.histograms))]
     total, ready = cells.num_rows, cells.num_rows - sum(batch.length for batch in todo)
     done = ready
     progress(Progress(done, ready, total))
@@ -68,14 +68,19 @@ def carry_out(
 def missing_batches(run: RunFolder) -> int:
     """How many batches of a run are not there yet."""
     cells = run.cells()
-    return sum(not run.has(batch.results) for batch in _batches(run.record(), cells))
+    return sum(not run.has(batch.results) for batch in batches_of(run.record(), cells))
 
 
 def _opened(open_bench: Callable[[], Bench]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     return partial(run_batch, bench=open_bench())
 
 
-def _batches(record: RunRecord, cells: pa.Table) -> Iterator[_Batch]:
+def batches_of(record: RunRecord, cells: pa.Table) -> tuple[Batch, ...]:
+    """All batches of a run, in the order of its cells."""
+    return tuple(_batches(record, cells))
+
+
+def _batches(record: RunRecord, cells: pa.Table) -> Iterator[Batch]:
     backends = cells.column("backend_id").to_pylist()
     first = 0
     while first < len(backends):
@@ -84,7 +89,7 @@ def _batches(record: RunRecord, cells: pa.Table) -> Iterator[_Batch]:
         while last < len(backends) and last - first < CELLS_PER_BATCH and backends[last] == backend:
             last += 1
         part = f"part-{first:06d}.parquet"
-        yield _Batch(
+        yield Batch(
             first,
             last - first,
             f"results/date={record.date}/backend_id={backend}/{part}",
@@ -94,11 +99,11 @@ def _batches(record: RunRecord, cells: pa.Table) -> Iterator[_Batch]:
         first = last
 
 
-def _cells_of(cells: pa.Table, batch: _Batch) -> pa.RecordBatch:
+def _cells_of(cells: pa.Table, batch: Batch) -> pa.RecordBatch:
     return cells.slice(batch.first, batch.length).combine_chunks().to_batches()[0]
 
 
-def _store(run: RunFolder, record: RunRecord, batch: _Batch, made: pa.RecordBatch) -> None:
+def _store(run: RunFolder, record: RunRecord, batch: Batch, made: pa.RecordBatch) -> None:
     """Histograms and features first: a batch counts as done once its results are there."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PLAN, RECORD, CELLS = "plan.yaml", "run.json", "cells.parquet"
+RECORD_VERSION = 1
+
+# Both become names of files.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)]
+_Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,10 +48,10 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     schema_version: int
-    run_id: str
+    run_id: _Name
     plan_name: str
     created_at: str
-    date: str
+    date: _Day
     job_ids: dict[str, str]
     calibrations: dict[str, str]
     versions: dict[str, str]
@@ -92,25 +97,42 @@ class RunFolder:
 
     def record(self) -> RunRecord:
         """What was fixed at the start. Raises `BadInputError` if this is no run's folder."""
-        try:
-            return msgspec.json.decode((self.path / RECORD).read_bytes(), type=RunRecord)
-        except (FileNotFoundError, NotADirectoryError):
+        if not self.has(RECORD):  # nor is a pipe read, which would never end
             hint = "give the folder or the id of a run; `qai em list` shows them"
-            raise BadInputError(f"{self.path.name!r} is no run of the harness", hint=hint) from None
+            raise BadInputError(f"{self.path.name!r} is no run of the harness", hint=hint)
+        try:
+            record = msgspec.json.decode((self.path / RECORD).read_bytes(), type=RunRecord)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ArtefactError(
                 f"{RECORD} of run {self.path.name} is damaged: {error}",
                 hint="restore the file, or take the run's folder away",
             ) from None
+        if record.schema_version != RECORD_VERSION or record.date != record.created_at[:10]:
+            raise self._changed(RECORD)
+        return record
+
+    def _changed(self, name: str) -> ArtefactError:
+        return ArtefactError(
+            f"{name} of run {self.path.name} was changed after the run began",
+            hint="restore the file; another plan is another run",
+        )
 
     def plan(self) -> Plan:
         """The plan as it was given. Raises `ArtefactError` if it is not that any more."""
-        return parse_plan(self._fixed(PLAN, self.record().plan_sha256), "the run's plan")
+        record = self.record()
+        plan = parse_plan(self._fixed(PLAN, record.plan_sha256), "the run's plan")
+        if not set(plan.backends) == set(record.job_ids) == set(record.calibrations):
+            raise self._changed(RECORD)
+        return plan
 
     def cells(self) -> pa.Table:
         """The expanded plan. Raises `ArtefactError` if it is not that any more."""
-        self._fixed(CELLS, self.record().cells_sha256)
-        return self.table(CELLS)
+        record = self.record()
+        self._fixed(CELLS, record.cells_sha256)
+        cells = self.table(CELLS)
+        if not set(cells.column("backend_id").to_pylist()) <= set(record.job_ids):
+            raise self._changed(CELLS)
+        return cells
 
     def _fixed(self, name: str, digest: str) -> bytes:
         """What was fixed when the run began."""
@@ -119,16 +141,16 @@ class RunFolder:
         except FileNotFoundError:
             raise ArtefactError(f"{name} of run {self.path.name} is gone") from None
         if sha256_hex(data) != digest:
-            raise ArtefactError(
-                f"{name} of run {self.path.name} was changed after the run began",
-                hint="restore the file; another plan is another run",
-            )
+            raise self._changed(name)
         return data
 
     def snapshots(self) -> dict[str, CalibrationSnapshot]:
         """The calibrations by SHA-256 (hex), checked. Raises `ArtefactError`."""
         files = self._by_content("calibrations/*.json", "calibration")
-        return {digest: CalibrationSnapshot.from_bytes(data) for digest, data in files}
+        found = {digest: CalibrationSnapshot.from_bytes(data) for digest, data in files}
+        for digest in set(self.record().calibrations.values()) - set(found):
+            raise ArtefactError(f"calibration {digest[:12]} of the run is gone")
+        return found
 
     def sources(self) -> dict[str, str]:
         """Texts of imported circuits by SHA-256 (hex), checked. Raises `ArtefactError`."""
@@ -183,7 +205,7 @@ class RunFolder:
 
         tables = []
         # Read one by one: a folder name such as date=... would else become a column.
-        for path in sorted(self.path.glob(pattern)):
+        for path in sorted(path for path in self.path.glob(pattern) if path.is_file()):
             try:
                 tables.append(pq.ParquetFile(path).read())
             except (OSError, pa.ArrowException) as error:

@@ -8,12 +8,14 @@ was changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from uuid import UUID, uuid5
 
 from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.bounded_reading import sha256_of_file
 from quantumai.crypto_mode import CryptoMode
+from quantumai.errors import ArtefactError
 from quantumai.harness.run_folder import RunFolder, RunRecord
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.em_result_rows import EM_METHOD, EM_PREFIX, em_result_rows
@@ -25,14 +27,21 @@ from quantumai.jobs.states import JobState
 from quantumai.randomness import RootSeed
 
 _SHARED = ("plan.yaml", "run.json", "cells.parquet", "calibrations", "circuits", "models")
+_BY_BATCH = ("results", "histograms", "features")
+_JOBS_OF_RUNS = UUID("7b0f6f2e-51c4-4f0e-9a4b-0f7c5a3d1e86")
+
+
+def job_ids_of(run_id: str, backend_ids: Iterable[str]) -> dict[str, str]:
+    """The job of each backend of a run: the run's id decides it, so no file can name another."""
+    return {name: str(uuid5(_JOBS_OF_RUNS, f"{run_id}/{name}")) for name in backend_ids}
 
 
 def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode) -> dict[str, str]:
     """Sign the models and seal what is not sealed yet of a finished run; the job of each backend.
 
-    Raises as `sign_models` and `seal_recorded_run` do.
+    Raises as `sign_models` and `seal_recorded_run` do, and `ArtefactError` as below.
     """
-    record = run.record()
+    record = _record_of(run)
     done = {"state": JobState.DONE}
     unsealed = {
         backend_id: job_id
@@ -50,22 +59,44 @@ def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode) -> dict[str, str]:
 
 
 def changed_since_sealing(desk: Desk, run: RunFolder) -> list[str] | None:
-    """Names of sealed files that are gone or changed in the run's folder, sorted.
+    """Names of files that are gone, changed or added in the run's folder since sealing, sorted.
 
-    None where no job of the run is sealed here. Raises as `Evidence` does.
+    None where no job of the run is sealed here. Raises `ArtefactError` for a record that names jobs
+    of another run, and as `Evidence` does.
     """
     digests: dict[str, str] = {}
-    for job_id in run.record().job_ids.values():
+    names, open_names = run.files(), set[str]()
+    for backend_id, job_id in _record_of(run).job_ids.items():
         if desk.database.select("jobs", {"job_id": job_id, "state": JobState.DONE}):
             digests |= Evidence(desk, job_id).digests
+        else:
+            open_names |= set(files_of(names, backend_id))
     sealed = {n.removeprefix(EM_PREFIX): d for n, d in digests.items() if n.startswith(EM_PREFIX)}
     if not sealed:
         return None
-    return sorted(
+    added = {
+        name
+        for name in names
+        if PurePosixPath(name).parts[0] in (*_BY_BATCH, *_SHARED)
+        and name not in sealed
+        and name not in open_names
+    }
+    changed = {
         name
         for name, digest in sealed.items()
         if not run.has(name) or sha256_of_file(run.path / name, "a file of the run") != digest
-    )
+    }
+    return sorted(changed | added)
+
+
+def _record_of(run: RunFolder) -> RunRecord:
+    record = run.record()
+    if record.job_ids != job_ids_of(record.run_id, record.calibrations):
+        raise ArtefactError(
+            f"run.json of run {run.path.name} names jobs of another run",
+            hint="restore the file; nothing was reported or sealed",
+        )
+    return record
 
 
 def _recorded(
@@ -105,8 +136,5 @@ def files_of(names: Sequence[str], backend_id: str) -> list[str]:
         for name in names
         if name in results
         or PurePosixPath(name).parts[0] in _SHARED
-        or (
-            PurePosixPath(name).parts[0] in ("histograms", "features")
-            and PurePosixPath(name).name in parts
-        )
+        or (PurePosixPath(name).parts[0] in _BY_BATCH and PurePosixPath(name).name in parts)
     )

@@ -18,7 +18,7 @@ from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.bounded_reading import shown_path
 from quantumai.canonical import canonical_json
 from quantumai.crypto_mode import CryptoMode
-from quantumai.errors import BadInputError, ConflictError, NotFoundError
+from quantumai.errors import ArtefactError, BadInputError, ConflictError, NotFoundError
 from quantumai.harness.at_vendors import AtVendors
 from quantumai.harness.cells import expand
 from quantumai.harness.estimation import Bench
@@ -31,7 +31,8 @@ from quantumai.harness.imported_groups import (
 from quantumai.harness.plan import Plan, load_plan, plan_path
 from quantumai.harness.plan_circuits import check_circuits
 from quantumai.harness.run import Progress, carry_out, missing_batches
-from quantumai.harness.run_folder import RECORD, RunFolder, RunRecord
+from quantumai.harness.run_folder import RECORD, RECORD_VERSION, RunFolder, RunRecord
+from quantumai.harness.wholeness import require_whole
 from quantumai.mitigation.entry_points import make_method
 from quantumai.services.wiring import Home, open_simulator, open_vendor, utc_now
 
@@ -48,6 +49,7 @@ def read_plan(plan_name: str) -> tuple[Plan, bytes, Imported]:
     Raises `BadInputError`.
     """
     plan, data = load_plan(plan_name)
+    _check_methods(plan)
     return plan, data, read_imported(plan, plan_path(plan_name).parent)
 
 
@@ -55,19 +57,20 @@ def start_run(
     home: Home, plan: Plan, data: bytes, imported: Imported = MappingProxyType({})
 ) -> RunFolder:
     """A new run of what `read_plan` gives. Raises `BadInputError`."""
-    _check_methods(plan)
+    from quantumai.jobs.em_sealing import job_ids_of
+
     snapshots = _snapshots(home, plan)
     check_circuits(plan, imported, snapshots)
     calibrations = {name: snapshot.sha256 for name, snapshot in snapshots.items()}
     now = utc_now()
     run_id = f"{plan.name}-{now.strftime('%Y%m%dT%H%M%S')}-{uuid4().hex[:6]}"
     record = RunRecord(
-        schema_version=1,
+        schema_version=RECORD_VERSION,
         run_id=run_id,
         plan_name=plan.name,
         created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         date=now.strftime("%Y-%m-%d"),
-        job_ids={name: str(uuid4()) for name in plan.backends},
+        job_ids=job_ids_of(run_id, plan.backends),
         calibrations=calibrations,
         versions={name: metadata.version(name) for name in _LIBRARIES},
     )
@@ -85,6 +88,7 @@ def go_on(run: RunFolder, workers: int, progress: Callable[[Progress], None]) ->
     bench = open_bench(run.path)  # what is damaged is told here, not by workers
     require_sources(run.cells(), bench.sources)
     carry_out(run, partial(open_bench, run.path), workers=workers, progress=progress)
+    require_whole(run)
     plan = run.plan()
     if plan.learning is not None:
         from quantumai.harness.ml_qem.learning import learn
@@ -127,8 +131,25 @@ def failed_rows(run: RunFolder) -> tuple[int, int]:
     return len(failures) - failures.null_count, len(failures)
 
 
-def changed_files(root: Path, run: RunFolder) -> list[str] | None:
-    """Files of a run that are not as its jobs' manifests have them; None where none is sealed."""
+def require_as_sealed(root: Path, run: RunFolder) -> bool:
+    """Whether anything of a run is sealed in this home, and then all as it was sealed.
+
+    Raises `ArtefactError` for files that were changed, taken away or added since.
+    """
+    if run.path.parent == root / FOLDER and run.record().run_id != run.path.name:
+        raise ArtefactError(f"run.json of run {run.path.name} is that of another run")
+    changed = _changed_files(root, run)
+    if changed:
+        raise ArtefactError(
+            f"{changed[0]} of run {run.path.name} is not as it was sealed"
+            + (f", nor are {len(changed) - 1} other files" if len(changed) > 1 else ""),
+            hint="restore the run's folder; nothing was reported",
+        )
+    return changed is not None
+
+
+def _changed_files(root: Path, run: RunFolder) -> list[str] | None:
+    """Files that are not as the jobs' manifests have them; None where no job is sealed."""
     from quantumai.jobs.em_sealing import changed_since_sealing
     from quantumai.services.existing_home import home_exists, open_existing_home
 
