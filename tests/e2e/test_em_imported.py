@@ -81,12 +81,14 @@ def test_circuits_from_elsewhere_are_measured_and_sealed(plan: Path, tmp_path: P
     report = qai("em", "report", "elsewhere", "--json", home=home)
     assert {block["family"] for block in report.json["blocks"]} >= {"imported", "trotter"}
 
-    # What the folder becomes does not matter to a run that has begun.
+    # What the folder becomes does not matter to a run that has begun, here in another home.
     shutil.rmtree(source)
-    file = next(folder.glob("results/*/backend_id=ibm.fake_torino/*.parquet"))
-    file.unlink()
-    assert qai("em", "run", "--resume", "elsewhere", "--workers", 1, home=home).code == 0
-    again = _rows(folder)
+    stopped = tmp_path / "elsewhere" / "em-runs" / folder.name
+    shutil.copytree(folder, stopped)
+    next(stopped.glob("results/*/backend_id=ibm.fake_torino/*.parquet")).unlink()
+    other = tmp_path / "elsewhere"
+    assert qai("em", "run", "--resume", "elsewhere", "--workers", 1, home=other).code == 0
+    again = _rows(stopped)
     for row in (*rows, *again):
         del row["runtime_seconds"]
     assert again == rows

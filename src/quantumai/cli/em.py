@@ -56,13 +56,13 @@ def run(
         start_run,
     )
     from quantumai.services.wiring import home_root, open_home
+    from quantumai.storage.folder_lock import locked_folder
 
     if bool(plan) == bool(resume):
         raise BadInputError("which plan?", hint="--plan NAME, or --resume RUN")
     CryptoMode.parse(crypto_mode)
     if resume:
         begun = find_run(home_root(), resume)
-        require_as_sealed(home_root(), begun)
     else:
         loaded = read_plan(plan)  # what is wrong with it leaves no home behind
         with open_home() as home:
@@ -71,9 +71,11 @@ def run(
                 note(f"warning: {warning}")
     if not as_json:
         note(f"run {begun.path.name}")
-    go_on(begun, workers or available_workers(), _bar())
-    with open_home() as home:
-        jobs = seal_run(home, begun, crypto_mode)
+    with locked_folder(begun.path):  # another process may go on with the same run
+        require_as_sealed(home_root(), begun)
+        go_on(begun, workers or available_workers(), _bar())
+        with open_home() as home:
+            jobs = seal_run(home, begun, crypto_mode)
     failed, rows = failed_rows(begun)
     if failed:
         note(f"{failed} of {rows} rows have no values; `qai em report` says why")

@@ -162,7 +162,8 @@ def _holds_ideal(rows: FeatureRows, name: str) -> bool:
     # Values at the ends and at 0 are met by honest counts too.
     telling = (np.abs(rows.ideal) > _EQUAL) & (np.abs(rows.ideal) < 1 - _EQUAL)
     equal = telling & (np.abs(feature - rows.ideal) <= _EQUAL)
-    if equal.sum() > _MOST_EQUAL * max(telling.sum(), 1):
+    # Among few values that repeat, such as those of a W state, honest counts meet one by chance.
+    if telling.sum() >= FEWEST_ROWS and equal.sum() > _MOST_EQUAL * telling.sum():
         return True
     groups = [np.ones(len(feature), bool), *(rows.family == f for f in set(rows.family))]
     return any(_too_good(feature[g], rows.ideal[g], rows.raw_std_err[g]) for g in groups)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from quantumai.circuits.families.family import SEEDLESS
 from quantumai.circuits.families.imported import IMPORTED
 from quantumai.errors import BadInputError
 from quantumai.harness.plan import (
@@ -29,6 +30,7 @@ from quantumai.harness.plan import (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_LAST_SEED = 2**53 - 1 - MAX_CELLS
 _NAMING = "1 to 100 letters, digits, '-', '_' and '.', a letter or digit first"
 
 
@@ -170,8 +172,10 @@ def _draw_faults(group: CircuitGroup) -> list[str]:
         found.append(f"count: from 1 to {MAX_CELLS}")
     if not group.num_qubits:
         found.append("num_qubits: none is given")
-    if group.first_seed < 0:
-        found.append("first_seed: 0 or more")
+    elif group.count > 1 and group.variant in SEEDLESS:
+        found.append(f"count: 1, since the seed of {group.variant} changes nothing")
+    if not 0 <= group.first_seed <= _LAST_SEED:
+        found.append(f"first_seed: from 0 to {_LAST_SEED}")
     if group.folder:
         found.append(f'folder: for variant "{IMPORTED}" only')
     return found

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from quantumai.harness.imported_groups import (
     require_sources,
     sources_of,
 )
+from quantumai.harness.ml_qem.learned_files import unlearned
 from quantumai.harness.plan import Plan, load_plan, plan_path
 from quantumai.harness.plan_circuits import check_circuits
 from quantumai.harness.run import Progress, carry_out, missing_batches
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from quantumai.backends.vendor import VendorBackend
 
 FOLDER = "em-runs"
+_LEARN_WITH = ("model_signing", "onnxmltools", "onnxruntime", "skl2onnx", "sklearn", "xgboost")
 _LIBRARIES = ("numpy", "pyarrow", "qiskit")
 
 
@@ -50,6 +53,7 @@ def read_plan(plan_name: str) -> tuple[Plan, bytes, Imported]:
     """
     plan, data = load_plan(plan_name)
     _check_methods(plan)
+    _require_learning(plan)
     return plan, data, read_imported(plan, plan_path(plan_name).parent)
 
 
@@ -115,6 +119,11 @@ def summarise_run(run: RunFolder) -> dict[str, Any]:
         raise ConflictError(
             f"{left} batches of run {run.path.name} are missing",
             hint=f"`qai em run --resume {run.path.name}` runs them",
+        )
+    if noises := unlearned(run, run.plan(), run.table("results/**/part-*.parquet")):
+        raise ConflictError(
+            f"run {run.path.name} has not learned yet under {', '.join(noises)}",
+            hint=f"`qai em run --resume {run.path.name}` goes on",
         )
     summary = summarise(
         run.table("results/**/*.parquet"),
@@ -221,6 +230,16 @@ def _snapshots(home: Home, plan: Plan) -> dict[str, CalibrationSnapshot]:
             )
         found[backend_id] = snapshot
     return found
+
+
+def _require_learning(plan: Plan) -> None:
+    """What models are trained with is missed now, not when all cells have run."""
+    missing = [name for name in _LEARN_WITH if plan.learning and find_spec(name) is None]
+    if missing:
+        raise BadInputError(
+            f"plan {plan.name} learns, and {missing[0]} is missing",
+            hint="pip install 'quantumai[harness,ml]'",
+        )
 
 
 def _check_methods(plan: Plan) -> None:

@@ -22,6 +22,7 @@ from quantumai.harness.cells import read_cells
 from quantumai.harness.estimation import method_seed, place
 from quantumai.harness.ml_qem.controls import control_values
 from quantumai.harness.ml_qem.decay import decayed, fitted_decay
+from quantumai.harness.ml_qem.learned_files import unlearned
 from quantumai.harness.ml_qem.learning import learn
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.training import TrainedModel, train
@@ -264,8 +265,11 @@ def test_learning_that_was_stopped_between_two_backends_goes_on(
 ) -> None:
     run = RunFolder(shutil.copytree(finished.path, tmp_path / "run"))
     whole = content_sha256(run.table("results/**/learned-friendly.parquet"))
+    measured, plan = run.table("results/**/part-*.parquet"), parse_plan(PLAN, "the plan")
+    assert unlearned(run, plan, measured) == []
     next(run.path.glob("results/**/learned-friendly.parquet")).unlink()
-    learn(run, parse_plan(PLAN, "the plan"))
+    assert unlearned(run, plan, measured) == ["friendly"]
+    learn(run, plan)
     assert content_sha256(run.table("results/**/learned-friendly.parquet")) == whole
 
 

@@ -221,6 +221,6 @@ def test_the_packaged_plan_is_theirs() -> None:
 
 
 def test_other_circuits_are_refused() -> None:
-    text = PLAN.replace(b"liao_random", b"brickwork").replace(b"liao_ising", b"tfim")
+    text = PLAN.replace(b"liao_random", b"brickwork").replace(b"liao_ising", b"qaoa")
     with pytest.raises(BadInputError, match="liao"):
         parse_plan(text, "the plan")

@@ -72,6 +72,8 @@ _VARIANTS: Mapping[str, _Variant] = {
 }
 VARIANTS: Mapping[str, str] = {name: variant.family for name, variant in _VARIANTS.items()}
 """Variant -> the specification's family."""
+SEEDLESS = ("tfim", "heisenberg")
+"""Variants whose seed changes nothing."""
 
 
 def benchmark_circuit(

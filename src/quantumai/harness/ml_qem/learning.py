@@ -15,6 +15,7 @@ from quantumai.harness.ml_qem.controls import control_values
 from quantumai.harness.ml_qem.decay import fitted_decay
 from quantumai.harness.ml_qem.export import model_files
 from quantumai.harness.ml_qem.known_runs import known_runs
+from quantumai.harness.ml_qem.learned_files import learned_name, unlearned
 from quantumai.harness.ml_qem.learned_results import control_rows, learned_rows
 from quantumai.harness.ml_qem.learning_rows import LearningRows, learning_rows
 from quantumai.harness.ml_qem.liao_forest import PlacedShapes, liao_forest_values
@@ -34,22 +35,21 @@ def learn(run: RunFolder, plan: Plan) -> None:
     """Train what the plan asks for and write models and rows. Raises `BadInputError`."""
     if plan.learning is None:
         return
-    results = run.read_table("results/**/part-*.parquet")
-    features = run.read_table("features/*.parquet")
+    results = run.table("results/**/part-*.parquet")
+    features = run.table("features/*.parquet")
     shapes = (
         PlacedShapes(read_cells(run.cells()), run.snapshots())
         if LIAO_FOREST in plan.learning.rivals
         else None
     )
-    for noise in plan.noises:
-        name = f"learned-{noise}.parquet"
+    for noise in unlearned(run, plan, results):
         test = learning_rows(results, features, noise, "test")
-        backends = {str(row["backend_id"]) for row in test.cells}
-        # A file for each backend: the step may have been stopped between two of them.
-        if all(list(run.path.glob(f"results/**/backend_id={b}/{name}")) for b in backends):
-            continue
         training = learning_rows(results, features, noise, "train")
-        _write(run, name, list(_tables(run, plan.learning, noise, training, test, shapes)))
+        _write(
+            run,
+            learned_name(noise),
+            list(_tables(run, plan.learning, noise, training, test, shapes)),
+        )
 
 
 def _tables(
