@@ -227,6 +227,7 @@ JSON = st.recursive(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(2.0**53, 0.0, "")
+@example(None, 9.413574448464207e-293, "")
 @given(JSON, st.floats(allow_nan=False, allow_infinity=False), TEXT)
 def test_any_json_number_and_text_round_trips(
     database: Database, value: Any, number: float, text: str

@@ -166,9 +166,13 @@ def verify_model(
 
 
 def _require_no_file_of(run: RunFolder, target: Path) -> None:
-    kept = {(run.path / name).resolve() for name in run.files() if name != "report.html"}
-    if target.resolve() in kept:
-        raise BadInputError(f"{shown_path(target)} is a file of the run", hint="give another --out")
+    """A new file among its rows would be a change of what was sealed."""
+    folder, target = run.path.resolve(), target.resolve()
+    kept = {folder / name for name in run.files() if name != "report.html"}
+    if target in kept or (target.is_relative_to(folder) and target.parent != folder):
+        raise BadInputError(
+            f"{shown_path(target)} is a file of the run, or among them", hint="give another --out"
+        )
 
 
 def _bar() -> Callable[[Progress], None]:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def to_column(kind: Kind, value: Any) -> Any:
-    """The value to bind (None, str, int or float), or `BadInputError` with the reason."""
+    """The value to bind (None, str, int, float or Decimal), or `BadInputError` with the reason."""
     if value is None:
         return None
     match kind:
@@ -44,8 +45,8 @@ def to_column(kind: Kind, value: Any) -> Any:
         case Kind.FLOAT:
             return _float(value)
         case Kind.NUMERIC:
-            # As text: PostgreSQL's cast of a double keeps only 15 digits.
-            return repr(_float(value))
+            # Not as a double: PostgreSQL's cast of one keeps only 15 digits.
+            return Decimal(repr(_float(value)))
         case Kind.JSON:
             return _json(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from quantumai.storage.schema import Kind
 
 # How long one writer waits for another before it gives up.
 LOCK_TIMEOUT_S = 10
+
+# Not as text: SQLite reads a decimal of a very small number one unit in the last place off.
+sqlite3.register_adapter(Decimal, float)
 
 
 @dataclass(frozen=True)
