@@ -200,6 +200,9 @@ def test_a_report_replaces_no_file_of_the_run(plan: Path, tmp_path: Path) -> Non
     refused = qai("em", "report", "tiny", "--out", record, home=home)
     assert (refused.code, "is a file of the run" in refused.err) == (2, True)
     assert record.read_bytes() == before
+    among = record.parent / "results" / "new.parquet"
+    refused = qai("em", "report", "tiny", "--out", among, home=home)
+    assert (refused.code, among.exists()) == (2, False)
 
 
 @pytest.mark.parametrize(
