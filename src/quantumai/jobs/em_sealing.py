@@ -136,5 +136,9 @@ def files_of(names: Sequence[str], backend_id: str) -> list[str]:
         for name in names
         if name in results
         or PurePosixPath(name).parts[0] in _SHARED
-        or (PurePosixPath(name).parts[0] in _BY_BATCH and PurePosixPath(name).name in parts)
+        # Not of other results: each backend has learned rows of the same name.
+        or (
+            PurePosixPath(name).parts[0] in ("histograms", "features")
+            and PurePosixPath(name).name in parts
+        )
     )

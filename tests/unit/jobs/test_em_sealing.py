@@ -26,7 +26,7 @@ from quantumai.errors import (
 )
 from quantumai.harness.run_folder import RunFolder
 from quantumai.jobs.desk import Desk
-from quantumai.jobs.em_sealing import seal_em_run
+from quantumai.jobs.em_sealing import files_of, seal_em_run
 from quantumai.jobs.erasure import clear_erased
 from quantumai.jobs.recorded_run import NO_CALIBRATION, RecordedRun, seal_recorded_run
 from quantumai.jobs.run_data import RunResult, write_result
@@ -112,6 +112,22 @@ def _edit(root: Path, sql: str) -> int:
         changed = database.execute(sql).rowcount
         database.commit()
     return changed
+
+
+def test_learned_rows_are_files_of_their_own_backend_alone() -> None:
+    """Each backend has a file of that name: batches have names of their own, these have not."""
+    names = [
+        f"results/date=2026-01-01/backend_id={backend}/{name}"
+        for backend, part in ((NAIROBI, "part-000000"), (TORINO, "part-000032"))
+        for name in (f"{part}.parquet", "learned-friendly.parquet")
+    ]
+    names += ["histograms/part-000000.parquet", "histograms/part-000032.parquet", "plan.yaml"]
+    assert files_of(names, NAIROBI) == [
+        "histograms/part-000000.parquet",
+        "plan.yaml",
+        f"results/date=2026-01-01/backend_id={NAIROBI}/learned-friendly.parquet",
+        f"results/date=2026-01-01/backend_id={NAIROBI}/part-000000.parquet",
+    ]
 
 
 def test_every_row_of_the_tables_is_a_row_of_the_database(sealed: Measured) -> None:
