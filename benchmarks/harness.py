@@ -44,8 +44,7 @@ from quantumai.services.em_runs import open_bench
 DEVICE, BACKEND = "guadalupe", "ibm.fake_guadalupe"
 FACTORS = (1.0, 2.0, 3.0)
 SHOTS = 4000
-SIZES = (4, 6, 8, 10, 12)
-CURVES = {"tfim": SIZES, "qaoa": (8, 10, 12)}
+CURVES = {"tfim": (4, 6, 8, 10, 12), "qaoa": (8, 10, 12)}
 WIDE, WIDE_CIRCUITS, WIDE_RIVAL_CIRCUITS = 12, 4, 1
 RIVAL_CIRCUITS = 4
 FEWEST_EFFICIENCY = 0.85

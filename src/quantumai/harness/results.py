@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from quantumai.errors import BadInputError
+from quantumai.harness.plan import LEARNED_FROM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,6 +113,16 @@ def require_results(table: pa.Table) -> pa.Table:
         differing = set(table.schema.names) ^ set(result_schema().names)
         raise BadInputError(f"these are no results of this release: {sorted(differing)[:5]}")
     return table
+
+
+def rows_learned_from(results: pa.Table) -> pa.Table:
+    """Rows of the method that models learn from, as far as they have values."""
+    import pyarrow.compute as pc
+
+    wanted = pc.is_null(results["failure"])
+    for column, value in (("method", LEARNED_FROM.name), ("parameters", "{}")):
+        wanted = pc.and_(wanted, pc.equal(results[column], value))
+    return results.filter(wanted)
 
 
 def content_sha256(table: pa.Table) -> str:

@@ -53,8 +53,11 @@ def carry_out(
     """Run every batch that is not there yet. `open_bench` is called in each worker."""
     cells = run.cells()
     record = run.record()
-    batches = batches_of(record, cells)
-    todo = [b for b in batches if not (run.has(b.results) and run.has(b.histograms))]
+    todo = [
+        batch
+        for batch in batches_of(record, cells)
+        if not (run.has(batch.results) and run.has(batch.histograms))
+    ]
     total, ready = cells.num_rows, cells.num_rows - sum(batch.length for batch in todo)
     done = ready
     progress(Progress(done, ready, total))
@@ -75,12 +78,8 @@ def _opened(open_bench: Callable[[], Bench]) -> Callable[[pa.RecordBatch], pa.Re
     return partial(run_batch, bench=open_bench())
 
 
-def batches_of(record: RunRecord, cells: pa.Table) -> tuple[Batch, ...]:
+def batches_of(record: RunRecord, cells: pa.Table) -> Iterator[Batch]:
     """All batches of a run, in the order of its cells."""
-    return tuple(_batches(record, cells))
-
-
-def _batches(record: RunRecord, cells: pa.Table) -> Iterator[Batch]:
     backends = cells.column("backend_id").to_pylist()
     first = 0
     while first < len(backends):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PLAN, RECORD, CELLS = "plan.yaml", "run.json", "cells.parquet"
+BATCH_FOLDERS = ("results", "histograms", "features")
 RECORD_VERSION = 1
 
 # Both become names of files.

@@ -9,34 +9,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantumai.errors import ArtefactError
-from quantumai.harness.plan import LEARNED_FROM
-from quantumai.harness.results import result_schema
+from quantumai.harness.ml_qem.learned_files import learned_name
+from quantumai.harness.results import result_schema, rows_learned_from
 from quantumai.harness.run import Batch, batches_of
-from quantumai.harness.run_folder import RunFolder
+from quantumai.harness.run_folder import BATCH_FOLDERS, RunFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_LEARNED = "learned-"
 
 
 def require_whole(run: RunFolder) -> None:
     """Raise `ArtefactError` for a part that is gone, damaged, another's or too many."""
     cells, plan = run.cells(), run.plan()
-    batches = batches_of(run.record(), cells)
-    known = {
-        name for batch in batches for name in (batch.results, batch.histograms, batch.features)
+    batches = list(batches_of(run.record(), cells))
+    known = {name for b in batches for name in (b.results, b.histograms, b.features)}
+    known |= {
+        f"{b.results.rpartition('/')[0]}/{learned_name(noise)}"
+        for b in batches
+        for noise in plan.noises
     }
     for name in run.files():
-        room, _, rest = name.partition("/")
-        if room not in ("results", "histograms", "features") or name in known:
-            continue
-        if room != "results" or not rest.rpartition("/")[2].startswith(_LEARNED):
+        if name.partition("/")[0] in BATCH_FOLDERS and name not in known:
             raise ArtefactError(f"{name} is no file of run {run.path.name}", hint="take it away")
     for batch in batches:
-        slice_ = cells.slice(batch.first, batch.length)
-        results = _require_results(run, batch, slice_)
-        if plan.vendor_of(slice_.column("backend_id")[0].as_py()) is None:
+        asked = cells.slice(batch.first, batch.length)
+        results = _require_results(run, batch, asked)
+        if plan.vendor_of(asked.column("backend_id")[0].as_py()) is None:
             _require_features(run, batch, results)
 
 
@@ -54,13 +52,7 @@ def _require_results(run: RunFolder, batch: Batch, cells: pa.Table) -> pa.Table:
 
 def _require_features(run: RunFolder, batch: Batch, results: pa.Table) -> None:
     """Features of each cell in which the method that models learn from has values."""
-    names = ("cell_id", "method", "parameters", "failure")
-    rows = zip(*(results.column(name).to_pylist() for name in names), strict=True)
-    wanted = {
-        cell
-        for cell, method, parameters, failure in rows
-        if (method, parameters) == (LEARNED_FROM.name, "{}") and failure is None
-    }
+    wanted = set(rows_learned_from(results).column("cell_id").to_pylist())
     features = run.read_table(batch.features)
     held = set() if features is None else set(features.column("cell_id").to_pylist())
     if held != wanted:

@@ -16,7 +16,7 @@ from quantumai.backends.calibration import CalibrationSnapshot
 from quantumai.bounded_reading import sha256_of_file
 from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import ArtefactError
-from quantumai.harness.run_folder import RunFolder, RunRecord
+from quantumai.harness.run_folder import BATCH_FOLDERS, RunFolder, RunRecord
 from quantumai.jobs.desk import Desk
 from quantumai.jobs.em_result_rows import EM_METHOD, EM_PREFIX, em_result_rows
 from quantumai.jobs.evidence import CALIBRATION_PREFIX, Evidence
@@ -27,7 +27,6 @@ from quantumai.jobs.states import JobState
 from quantumai.randomness import RootSeed
 
 _SHARED = ("plan.yaml", "run.json", "cells.parquet", "calibrations", "circuits", "models")
-_BY_BATCH = ("results", "histograms", "features")
 _JOBS_OF_RUNS = UUID("7b0f6f2e-51c4-4f0e-9a4b-0f7c5a3d1e86")
 
 
@@ -42,12 +41,7 @@ def seal_em_run(desk: Desk, run: RunFolder, mode: CryptoMode) -> dict[str, str]:
     Raises as `sign_models` and `seal_recorded_run` do, and `ArtefactError` as below.
     """
     record = _record_of(run)
-    done = {"state": JobState.DONE}
-    unsealed = {
-        backend_id: job_id
-        for backend_id, job_id in record.job_ids.items()
-        if not desk.database.select("jobs", {"job_id": job_id} | done)
-    }
+    unsealed = {b: job_id for b, job_id in record.job_ids.items() if not _is_sealed(desk, job_id)}
     if unsealed:
         sign_models(desk, run)  # before their signatures are sealed like any other file
         names, snapshots, seed = run.files(), run.snapshots(), run.plan().seed
@@ -67,7 +61,7 @@ def changed_since_sealing(desk: Desk, run: RunFolder) -> list[str] | None:
     digests: dict[str, str] = {}
     names, open_names = run.files(), set[str]()
     for backend_id, job_id in _record_of(run).job_ids.items():
-        if desk.database.select("jobs", {"job_id": job_id, "state": JobState.DONE}):
+        if _is_sealed(desk, job_id):
             digests |= Evidence(desk, job_id).digests
         else:
             open_names |= set(files_of(names, backend_id))
@@ -77,7 +71,7 @@ def changed_since_sealing(desk: Desk, run: RunFolder) -> list[str] | None:
     added = {
         name
         for name in names
-        if PurePosixPath(name).parts[0] in (*_BY_BATCH, *_SHARED)
+        if PurePosixPath(name).parts[0] in (*BATCH_FOLDERS, *_SHARED)
         and name not in sealed
         and name not in open_names
     }
@@ -87,6 +81,10 @@ def changed_since_sealing(desk: Desk, run: RunFolder) -> list[str] | None:
         if not run.has(name) or sha256_of_file(run.path / name, "a file of the run") != digest
     }
     return sorted(changed | added)
+
+
+def _is_sealed(desk: Desk, job_id: str) -> bool:
+    return bool(desk.database.select("jobs", {"job_id": job_id, "state": JobState.DONE}))
 
 
 def _record_of(run: RunFolder) -> RunRecord:

@@ -120,15 +120,16 @@ def summarise_run(run: RunFolder) -> dict[str, Any]:
             f"{left} batches of run {run.path.name} are missing",
             hint=f"`qai em run --resume {run.path.name}` runs them",
         )
-    if noises := unlearned(run, run.plan(), run.table("results/**/part-*.parquet")):
+    plan, results = run.plan(), run.table("results/**/*.parquet")
+    if noises := unlearned(run, plan, results):
         raise ConflictError(
             f"run {run.path.name} has not learned yet under {', '.join(noises)}",
             hint=f"`qai em run --resume {run.path.name}` goes on",
         )
     summary = summarise(
-        run.table("results/**/*.parquet"),
+        results,
         run.read_table("features/*.parquet"),
-        near_duplicates=run.plan().near_duplicates,
+        near_duplicates=plan.near_duplicates,
     )
     run.write("summary.json", canonical_json(summary))
     return summary
@@ -152,7 +153,7 @@ def require_as_sealed(root: Path, run: RunFolder) -> bool:
         raise ArtefactError(
             f"{changed[0]} of run {run.path.name} is not as it was sealed"
             + (f", nor are {len(changed) - 1} other files" if len(changed) > 1 else ""),
-            hint="restore the run's folder; nothing was reported",
+            hint="restore the run's folder; nothing was reported or sealed",
         )
     return changed is not None
 
@@ -234,8 +235,8 @@ def _snapshots(home: Home, plan: Plan) -> dict[str, CalibrationSnapshot]:
 
 def _require_learning(plan: Plan) -> None:
     """What models are trained with is missed now, not when all cells have run."""
-    missing = [name for name in _LEARN_WITH if plan.learning and find_spec(name) is None]
-    if missing:
+    missing = [name for name in _LEARN_WITH if find_spec(name) is None]
+    if plan.learning is not None and missing:
         raise BadInputError(
             f"plan {plan.name} learns, and {missing[0]} is missing",
             hint="pip install 'quantumai[harness,ml]'",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+from quantumai.crypto_mode import CryptoMode
 from quantumai.harness.plan import parse_plan
 from quantumai.harness.run_folder import RunFolder
-from quantumai.services.em_runs import go_on, start_run
-from quantumai.services.wiring import Home
+from quantumai.jobs.em_sealing import seal_em_run
+from quantumai.services.em_runs import FOLDER, go_on, start_run
+from quantumai.services.wiring import Home, open_home
 
 PLAN = b"""
 "schema_version": 1
@@ -30,3 +35,19 @@ def finished_run(home: Home) -> RunFolder:
     for name, data in MODEL_FILES.items():
         run.write(f"{MODEL}/{name}", data)
     return run
+
+
+def run_of(root: Path) -> RunFolder:
+    (folder,) = (root / FOLDER).iterdir()
+    return RunFolder(folder)
+
+
+def measured_and_sealed(folder: Path) -> tuple[Path, Path]:
+    """Two homes with the same finished run, sealed in the second."""
+    measured, sealed = folder / "measured", folder / "sealed"
+    with open_home(measured, {}) as home:
+        finished_run(home)
+    shutil.copytree(measured, sealed)
+    with open_home(sealed, {}) as home:
+        seal_em_run(home.desk(), run_of(home.root), CryptoMode.PQC_REQUIRED)
+    return measured, sealed

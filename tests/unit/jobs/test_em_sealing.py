@@ -37,7 +37,7 @@ from quantumai.services.home_objects import HomeObjects, init_home_objects
 from quantumai.services.verify_all import verify_home
 from quantumai.services.wiring import Home, open_home
 from quantumai.storage.local_objects import LocalObjects
-from tests.unit.jobs.em_runs import MODEL, finished_run
+from tests.unit.jobs.em_runs import MODEL, finished_run, measured_and_sealed, run_of
 from tests.unit.jobs.finished_jobs import small_job
 
 pytestmark = [
@@ -72,35 +72,24 @@ class Measured:
 
 
 @pytest.fixture(scope="module")
-def _homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("em")
-    with open_home(folder / "measured", {}) as home:
-        finished_run(home)
-    shutil.copytree(folder / "measured", folder / "sealed")
-    with open_home(folder / "sealed", {}) as home:
-        seal_em_run(home.desk(), _run_of(home), MODE)
-    return {"measured": folder / "measured", "sealed": folder / "sealed"}
-
-
-def _run_of(home: Home) -> RunFolder:
-    (folder,) = (home.root / "em-runs").iterdir()
-    return RunFolder(folder)
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return measured_and_sealed(tmp_path_factory.mktemp("em"))
 
 
 def _copy(source: Path, target: Path) -> Iterator[Measured]:
     shutil.copytree(source, target)
     with open_home(target, {}) as home:
-        yield Measured(home, _run_of(home))
+        yield Measured(home, run_of(home.root))
 
 
 @pytest.fixture
-def measured(_homes: dict[str, Path], tmp_path: Path) -> Iterator[Measured]:
-    yield from _copy(_homes["measured"], tmp_path / "home")
+def measured(_homes: tuple[Path, Path], tmp_path: Path) -> Iterator[Measured]:
+    yield from _copy(_homes[0], tmp_path / "home")
 
 
 @pytest.fixture
-def sealed(_homes: dict[str, Path], tmp_path: Path) -> Iterator[Measured]:
-    yield from _copy(_homes["sealed"], tmp_path / "home")
+def sealed(_homes: tuple[Path, Path], tmp_path: Path) -> Iterator[Measured]:
+    yield from _copy(_homes[1], tmp_path / "home")
 
 
 def _problems(root: Path) -> list[str]:

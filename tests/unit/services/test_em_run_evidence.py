@@ -14,9 +14,9 @@ from quantumai.crypto_mode import CryptoMode
 from quantumai.errors import ArtefactError
 from quantumai.harness.run_folder import RunFolder
 from quantumai.jobs.em_sealing import seal_em_run
-from quantumai.services.em_runs import FOLDER, go_on, require_as_sealed
+from quantumai.services.em_runs import go_on, require_as_sealed
 from quantumai.services.wiring import open_home
-from tests.unit.jobs.em_runs import finished_run
+from tests.unit.jobs.em_runs import measured_and_sealed, run_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,13 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def _homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("em")
-    with open_home(folder / "measured", {}) as home:
-        finished_run(home)
-    shutil.copytree(folder / "measured", folder / "sealed")
-    with open_home(folder / "sealed", {}) as home:
-        seal_em_run(home.desk(), run_of(home.root), CryptoMode.PQC_REQUIRED)
-    return folder / "measured", folder / "sealed"
+    return measured_and_sealed(tmp_path_factory.mktemp("em"))
 
 
 @pytest.fixture
@@ -43,11 +37,6 @@ def measured(_homes: tuple[Path, Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def sealed(_homes: tuple[Path, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(_homes[1], tmp_path / "home"))
-
-
-def run_of(root: Path) -> RunFolder:
-    (folder,) = (root / FOLDER).iterdir()
-    return RunFolder(folder)
 
 
 def edit_record(run: RunFolder, **fields: object) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quantumai.harness.plan import LEARNED_FROM, Plan
+from quantumai.harness.plan import Plan
+from quantumai.harness.results import rows_learned_from
 from quantumai.harness.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -17,17 +18,16 @@ def learned_name(noise: str) -> str:
 
 
 def unlearned(run: RunFolder, plan: Plan, results: pa.Table) -> list[str]:
-    """Noises of which learned rows are missing; `results` are the rows of the run's batches."""
+    """Noises of which learned rows are missing; `results` are rows of the run, learned or not."""
     if plan.learning is None:
         return []
-    names = ("noise", "backend_id", "split", "method", "parameters", "failure")
-    rows = set(zip(*(results.column(name).to_pylist() for name in names), strict=True))
-    wanted = ("test", LEARNED_FROM.name, "{}", None)
+    rows = rows_learned_from(results)
+    columns = (rows.column(name).to_pylist() for name in ("noise", "backend_id", "split"))
     missing = {
         noise
-        for noise, backend, *rest in rows
+        for noise, backend, split in set(zip(*columns, strict=True))
         # The step may have been stopped between two backends.
-        if tuple(rest) == wanted
+        if split == "test"
         and not list(run.path.glob(f"results/**/backend_id={backend}/{learned_name(noise)}"))
     }
     return [noise for noise in plan.noises if noise in missing]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantumai.canonical import sha256_hex
-from quantumai.harness.plan import LEARNED_FROM
 from quantumai.harness.results import FEATURES as FEATURES_COLUMN
+from quantumai.harness.results import rows_learned_from
 from quantumai.mitigation.ml_qem.features import FEATURES
 from quantumai.mitigation.readout import Array
 
@@ -59,11 +59,9 @@ def learning_rows(results: pa.Table, features: pa.Table, noise: str, split: str)
             strict=True,
         )
     )
-    wanted = pc.is_null(results["failure"])
-    asked = {"noise": noise, "split": split, "method": LEARNED_FROM.name, "parameters": "{}"}
-    for column, value in asked.items():
-        wanted = pc.and_(wanted, pc.equal(results[column], value))
-    cells = tuple(results.filter(wanted).to_pylist())
+    rows = rows_learned_from(results)
+    wanted = pc.and_(pc.equal(rows["noise"], noise), pc.equal(rows["split"], split))
+    cells = tuple(rows.filter(wanted).to_pylist())
     matrices = [np.reshape(by_cell[row["cell_id"]], (-1, len(FEATURES))) for row in cells]
     return LearningRows(
         cells,
